@@ -1,0 +1,43 @@
+# Thin on purpose: each target is a line or two; the logic lives in the packages.
+VENV ?= .venv
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+PYTHON ?= python3
+SOURCES := bootloader_spec firmware differ cloud host_sim boards driblet tests
+export PYTHONPATH := bootloader_spec:firmware:differ:cloud:host_sim:boards:.
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(VENV)/.stamp: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+setup: $(VENV)/.stamp  ## virtual environment with everything pinned
+
+check: setup  ## the fast part: style, types, import directions, quick tests (<= 60 s)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -n 2 -m "not slow"
+
+test: setup  ## the whole suite
+	$(BIN)/pytest -n 2
+
+fix: setup  ## format and repair what can be repaired
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+lock: setup  ## resolve pyproject.toml's requirements anew into requirements.lock
+	$(PY) -m pip install --quiet pip-tools
+	$(BIN)/pip-compile --quiet --all-extras --strip-extras --no-emit-index-url --no-emit-trusted-host \
+	  --no-emit-find-links --no-header --no-annotate --allow-unsafe --output-file requirements.lock pyproject.toml
+
+clean:  ## remove what was built
+	rm -rf build .mypy_cache .ruff_cache .pytest_cache
+
+.PHONY: help setup check test fix lock clean
+.DEFAULT_GOAL := help

@@ -1,0 +1,1 @@
+"""Boards, and the MicroPython runtime they run on."""

@@ -1,0 +1,5 @@
+"""Commands for boards."""
+
+import typer
+
+app = typer.Typer()

@@ -1,0 +1,1 @@
+"""The contract: formats, states, checks and decoders that every part shares. No I/O of its own."""

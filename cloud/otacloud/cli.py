@@ -1,0 +1,5 @@
+"""Commands of the cloud."""
+
+import typer
+
+app = typer.Typer()

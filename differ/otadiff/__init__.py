@@ -1,0 +1,1 @@
+"""Image pair in, signed package out."""

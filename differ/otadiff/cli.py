@@ -1,0 +1,5 @@
+"""Commands of the differ."""
+
+import typer
+
+app = typer.Typer()

@@ -1,0 +1,1 @@
+"""A board on Linux: flash file, bootloader process, real MicroPython."""

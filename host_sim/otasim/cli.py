@@ -1,0 +1,5 @@
+"""Commands of the simulator."""
+
+import typer
+
+app = typer.Typer()
