@@ -52,7 +52,7 @@ def _set_active_state(entries: tuple, slots: int, state: int, whole: bool) -> tu
 
 
 def rollback_possible(entries: tuple, slots: int, verifies: "callable", factory: bool = False) -> bool:
-    """esp_ota_check_rollback_is_possible: the other entry is valid and its image verifies, or factory does."""
+    """esp_ota_check_rollback_is_possible: the other entry and image are sound, or factory is."""
     k = otadata.active(entries)
     if k < 0 or slots == 0:
         return False
