@@ -1,0 +1,126 @@
+"""Reports to the server (PROTOCOL.md section 4): progress is thinned, final reports outlive a reboot.
+
+A final report (confirmed, reverted, failed) lies in NVS until the server has accepted it. Its id is
+given, and saved, before it is first sent, so that a repeated sending is counted once.
+"""
+
+import json
+import time
+
+import esp32
+from micropython import const
+from otaspec.errors import TABLE
+
+from .config import NAMESPACE
+
+_FINAL = ("confirmed", "reverted", "failed")
+_KEPT = const(4)  # final reports in NVS, keys "r0".."r3"; the oldest makes room
+_LONGEST = const(768)  # bytes of one of them
+_GAP = const(2000)  # ms between two reports of the same state
+_BATCH = const(16)
+
+
+class Reports:
+    """The queue. `clock` returns UNIX seconds, 0 while they are unknown."""
+
+    def __init__(self, clock: "callable") -> None:
+        self._nvs = esp32.NVS(NAMESPACE)
+        self._clock = clock
+        self._final = []  # (NVS key, report)
+        self._progress = []
+        self._last = ("", 0)
+        self._next = 0
+        buf = bytearray(_LONGEST)
+        for i in range(_KEPT):
+            try:
+                n = self._nvs.get_blob("r%d" % i, buf)
+                self._final.append(("r%d" % i, json.loads(bytes(memoryview(buf)[:n]))))
+            except (OSError, ValueError):
+                pass  # absent, or torn: a report is not worth a boot
+        self._final.sort(key=lambda kept: kept[1]["n"])
+
+    def add(self, state: str, step: int, code: int, update: dict, detail: str = "", data: dict = {}) -> None:
+        """Queue a report. `update`: {rollout, seq, version}; `code`: 0 or a key of errors.TABLE."""
+        final = state in _FINAL
+        now = time.ticks_ms()
+        if not final and not code and self._last[0] == state and time.ticks_diff(now, self._last[1]) < _GAP:
+            return
+        self._last = (state, now)
+        report = {
+            "id": 0, "at": self._clock(), "state": state, "step": step, "code": code,
+            "coarse": TABLE[code][1] if code else 0, "detail": detail[:120], "data": data,
+        }  # fmt: skip
+        report.update(update)
+        if final:
+            self._keep(report)
+        else:
+            # Only the latest of each state is worth sending.
+            self._progress = [r for r in self._progress if r["state"] != state] + [report]
+
+    def pending(self) -> bool:
+        return bool(self._final or self._progress)
+
+    async def send(self, server: "Server") -> None:
+        """Send what is queued, final reports first; ServerError leaves it queued."""
+        batch = [report for _, report in self._final] + self._progress
+        del batch[_BATCH:]
+        if not batch:
+            return
+        for report in batch:
+            if not report["id"]:
+                report["id"] = self._id()
+        for key, report in self._final:
+            self._save(key, report)
+        answer = await server.call("/v1/report", {"reports": [_public(r) for r in batch]})
+        accepted = answer.get("accepted")
+        if isinstance(accepted, list):
+            self._forget(accepted)
+
+    # -- NVS -------------------------------------------------------------------------------------
+
+    def _keep(self, report: dict) -> None:
+        report["n"] = self._final[-1][1]["n"] + 1 if self._final else 0
+        used = [key for key, _ in self._final]
+        free = [key for key in ["r%d" % i for i in range(_KEPT)] if key not in used]
+        key = free[0] if free else self._final.pop(0)[0]
+        self._final.append((key, report))
+        self._save(key, report)
+
+    def _save(self, key: str, report: dict) -> None:
+        raw = json.dumps(report).encode()
+        if len(raw) > _LONGEST:
+            report["data"] = {}
+            raw = json.dumps(report).encode()
+        self._write("set_blob", key, raw)
+
+    def _forget(self, ids: list) -> None:
+        for key, report in self._final:
+            if report["id"] in ids:
+                self._write("erase_key", key)
+        self._final = [kept for kept in self._final if kept[1]["id"] not in ids]
+        self._progress = [report for report in self._progress if report["id"] not in ids]
+
+    def _write(self, how: str, *args) -> None:
+        try:
+            getattr(self._nvs, how)(*args)
+            self._nvs.commit()
+        except OSError:
+            pass  # a full NVS must not stop an update; the report stays in RAM
+
+    def _id(self) -> int:
+        """The next id. One block of 64 is reserved in NVS at a time; without a record they go on from
+        the time of day, so that a board which lost its NVS never repeats one."""
+        if not self._next % 64:
+            try:
+                start = self._nvs.get_i32("rid") * 64
+            except OSError:
+                start = (self._clock() // 64 + 1) * 64
+            self._next = start
+            self._write("set_i32", "rid", start // 64 + 1)
+        self._next += 1
+        return self._next
+
+
+def _public(report: dict) -> dict:
+    """Without the order number, which is ours."""
+    return {name: report[name] for name in report if name != "n"}

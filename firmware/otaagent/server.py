@@ -1,0 +1,165 @@
+"""One server of ours: log-in, registration, authenticated calls (PROTOCOL.md)."""
+
+import json
+import os
+import time
+from binascii import hexlify, unhexlify
+
+from micropython import const
+from otaspec import mac
+from otaspec.errors import ServerError, error
+
+from . import config as settings
+from .http import join
+
+_HTTP_STATUS = const(304)
+_ANSWER_INVALID = const(305)
+_LOGIN_REFUSED = const(308)
+_APPROVAL_PENDING = const(309)
+_ANSWER_MAC_WRONG = const(310)
+_SERVER_BUSY = const(312)
+
+_LONGEST = const(16384)  # bytes of a JSON body
+_LONGEST_NONCE = const(128)
+_CODES = {202: _APPROVAL_PENDING, 401: _LOGIN_REFUSED, 429: _SERVER_BUSY, 503: _SERVER_BUSY}
+
+
+class Server:
+    """`client`: http.Client; `base`: URL without a path; `config`: who we are (its `ds` is set on registering)."""
+
+    def __init__(self, client: "Client", base: str, config: "Config") -> None:
+        self.base = base
+        self.time = 0  # UNIX seconds as the server last said, and when that was
+        self.retry_after = 0  # s that a busy server asked for
+        self._since = 0
+        self._client = client
+        self._config = config
+        self._token = None
+        self._until = 0
+
+    def now(self) -> int:
+        """UNIX seconds, 0 while no server has said them."""
+        return self.time + time.ticks_diff(time.ticks_ms(), self._since) // 1000 if self.time else 0
+
+    async def log_in(self) -> None:
+        """Log in, registering first where this board has no secret yet. Nothing to do with a fresh token."""
+        if self._token and time.ticks_diff(self._until, time.ticks_ms()) > 0:
+            return
+        config = self._config
+        if not config.ds:
+            if not config.ps:
+                raise error(_LOGIN_REFUSED, "neither a device secret nor a product secret is set")
+            answer = await self._handshake("/v1/register", mac.register, config.ps)
+            ds = _secret(answer.get("ds"))
+            # Saved before the first log-in, which is when the server stops handing it out.
+            settings.save_secret(ds)
+            config.ds = ds
+        answer = await self._handshake("/v1/login", mac.login, config.ds)
+        self._token = _text(answer, "token", 1024)
+        life = min(_number(answer, "expires_in"), 86400)
+        self._until = time.ticks_add(time.ticks_ms(), life * 900)  # a tenth early
+
+    async def call(self, path: str, doc: dict) -> dict:
+        """POST `doc` with our token; the answer's JSON."""
+        raw = await self._post(path, json.dumps(doc).encode(), self._bearer())
+        return _json(raw)
+
+    async def poll(self, inventory: dict) -> dict:
+        """Ask for an update; ANSWER_MAC_WRONG unless the answer is this server's, for us, and fresh."""
+        nonce = os.urandom(16)
+        doc = {"nonce": hexlify(nonce).decode()}
+        doc.update(inventory)
+        raw = await self._post("/v1/poll", json.dumps(doc).encode(), self._bearer())
+        config = self._config
+        right = mac.answer(config.ds, config.pk, config.dn, nonce, raw)
+        if not mac.equal(hexlify(right), self._client.headers.get("driblet-mac", "").encode()):
+            raise error(_ANSWER_MAC_WRONG)
+        answer = _json(raw)
+        self._clock(answer)
+        return answer
+
+    async def upload_log(self, text: bytes) -> None:
+        await self._post("/v1/log", text, self._bearer(), "text/plain")
+
+    def close(self) -> None:
+        self._client.close()
+
+    # --------------------------------------------------------------------------------------------
+
+    def _bearer(self) -> dict:
+        return {"Authorization": "Bearer " + (self._token or "")}
+
+    async def _handshake(self, path: str, prove: "callable", secret: bytes) -> dict:
+        """Challenge, then our proof that we know `secret`."""
+        config = self._config
+        doc = {"pk": config.pk, "dn": config.dn}
+        challenge = _json(await self._post("/v1/challenge", json.dumps(doc).encode()))
+        self._clock(challenge)
+        nonce = _text(challenge, "nonce", _LONGEST_NONCE)
+        ours = os.urandom(16)
+        doc["nonce"] = nonce
+        doc["device_nonce"] = hexlify(ours).decode()
+        doc["mac"] = hexlify(prove(secret, config.pk, config.dn, nonce, ours)).decode()
+        return _json(await self._post(path, json.dumps(doc).encode()))
+
+    async def _post(self, path: str, body: bytes, more: dict = {}, kind: str = "application/json") -> bytes:
+        headers = {"Content-Type": kind}
+        headers.update(more)
+        status = await self._client.open("POST", join(self.base, path), headers, body)
+        raw = await self._client.read(_LONGEST)
+        if status in (200, 201, 204):
+            return raw
+        raise self._refused(path, status, raw)
+
+    def _refused(self, path: str, status: int, raw: bytes) -> ServerError:
+        if status == 401:
+            self._token = None
+        after = self._client.headers.get("retry-after", "")
+        self.retry_after = min(int(after), 86400) if after.isdigit() else 0
+        return error(_CODES.get(status, _HTTP_STATUS), "%d %s %s" % (status, path, _name(raw)))
+
+    def _clock(self, answer: dict) -> None:
+        self.time = _number(answer, "time")
+        self._since = time.ticks_ms()
+
+
+def _name(raw: bytes) -> str:
+    """The server's name for an error, where it gave one."""
+    try:
+        return str(json.loads(raw)["error"])[:40]
+    except (ValueError, KeyError, TypeError):
+        return ""
+
+
+def _json(raw: bytes) -> dict:
+    try:
+        answer = json.loads(raw)
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):
+        raise error(_ANSWER_INVALID, "not a JSON object: " + repr(raw[:40]))
+    return answer
+
+
+def _number(answer: dict, name: str) -> int:
+    value = answer.get(name)
+    if type(value) is not int or not 0 <= value < 1 << 40:
+        raise error(_ANSWER_INVALID, name)
+    return value
+
+
+def _text(answer: dict, name: str, longest: int) -> str:
+    value = answer.get(name)
+    if not isinstance(value, str) or not 0 < len(value) <= longest or "\r" in value or "\n" in value:
+        raise error(_ANSWER_INVALID, name)
+    return value
+
+
+def _secret(value: object) -> bytes:
+    try:
+        raw = unhexlify(value)
+    except (ValueError, TypeError):
+        raw = b""
+    if len(raw) != 32:
+        raise error(_ANSWER_INVALID, "ds")
+    return raw
