@@ -30,6 +30,7 @@ _DEFAULTS = {
     "rate": 64,  # bytes/s: a slower download is given up (and resumed later)
     "deadline": 86400,  # s for one download
     "wdt": 30000,  # ms until the watchdog bites in a trial
+    "soak": 10,  # s that the application must have run before a trial is confirmed
     "trial": 600,  # s from a trial's start until the server must have been reached
     "ram": 32768,  # bytes that a decoder may have
 }  # fmt: skip

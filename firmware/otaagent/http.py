@@ -6,6 +6,7 @@ followed: a server that moves is a matter of configuration. Every failure is a S
 
 import asyncio
 import socket
+import time
 from errno import EINPROGRESS
 
 from micropython import const
@@ -16,6 +17,7 @@ _SERVER_TIMEOUT = const(302)
 _TLS_REFUSED = const(303)
 _HTTP_STATUS = const(304)
 _ANSWER_INVALID = const(305)
+_DOWNLOAD_TOO_SLOW = const(306)
 _PLAIN_HTTP_REFUSED = const(311)
 
 _BUFFER = const(1024)  # also the longest header line
@@ -332,21 +334,22 @@ def _head(method: str, origin: tuple, headers: dict, body: bytes) -> bytes:
 class Pace:
     """Minimum rate and total deadline of a download: stops the endless and the trickling kind."""
 
-    def __init__(self, rate: int, window: int, deadline: int, now: int) -> None:
-        """`rate` bytes/s over `window` s; `deadline` s from `now` (all in seconds)."""
+    def __init__(self, rate: int, deadline: int, window: int = 30) -> None:
+        """At least `rate` bytes/s over each `window` s, and at most `deadline` s (below six days) in all."""
         self._least = rate * window
-        self._window = window
-        self._until = now + deadline
-        self._since = now
+        self._window = window * 1000
+        self._until = time.ticks_add(time.ticks_ms(), deadline * 1000)
+        self._since = time.ticks_ms()
         self._bytes = 0
 
-    def count(self, n: int, now: int) -> bool:
-        """True while the download may go on."""
+    def count(self, n: int) -> None:
+        """`n` more bytes came; DOWNLOAD_TOO_SLOW."""
+        now = time.ticks_ms()
         self._bytes += n
-        if now >= self._until:
-            return False
-        if now - self._since < self._window:
-            return True
-        enough = self._bytes >= self._least
+        if time.ticks_diff(self._until, now) <= 0:
+            raise error(_DOWNLOAD_TOO_SLOW, "deadline")
+        if time.ticks_diff(now, self._since) < self._window:
+            return
+        if self._bytes < self._least:
+            raise error(_DOWNLOAD_TOO_SLOW, "%d bytes in %d s" % (self._bytes, self._window // 1000))
         self._since, self._bytes = now, 0
-        return enough

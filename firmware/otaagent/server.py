@@ -25,13 +25,12 @@ _CODES = {202: _APPROVAL_PENDING, 401: _LOGIN_REFUSED, 429: _SERVER_BUSY, 503: _
 
 
 class Server:
-    """`client`: http.Client; `base`: URL without a path; `config`: who we are (its `ds` is set on registering)."""
+    """`client`: http.Client; `base`: URL without a path; `config`: who we are (registering sets its `ds`)."""
 
     def __init__(self, client: "Client", base: str, config: "Config") -> None:
         self.base = base
-        self.time = 0  # UNIX seconds as the server last said, and when that was
+        self.offset = 0  # UNIX seconds less this board's clock, 0 while no server has said them
         self.retry_after = 0  # s that a busy server asked for
-        self._since = 0
         self._client = client
         self._config = config
         self._token = None
@@ -39,7 +38,7 @@ class Server:
 
     def now(self) -> int:
         """UNIX seconds, 0 while no server has said them."""
-        return self.time + time.ticks_diff(time.ticks_ms(), self._since) // 1000 if self.time else 0
+        return self.offset and int(time.time()) + self.offset
 
     async def log_in(self) -> None:
         """Log in, registering first where this board has no secret yet. Nothing to do with a fresh token."""
@@ -102,9 +101,9 @@ class Server:
         doc["mac"] = hexlify(prove(secret, config.pk, config.dn, nonce, ours)).decode()
         return _json(await self._post(path, json.dumps(doc).encode()))
 
-    async def _post(self, path: str, body: bytes, more: dict = {}, kind: str = "application/json") -> bytes:
+    async def _post(self, path: str, body: bytes, more: "dict | None" = None, kind: str = "application/json") -> bytes:
         headers = {"Content-Type": kind}
-        headers.update(more)
+        headers.update(more or {})
         status = await self._client.open("POST", join(self.base, path), headers, body)
         raw = await self._client.read(_LONGEST)
         if status in (200, 201, 204):
@@ -119,8 +118,7 @@ class Server:
         return error(_CODES.get(status, _HTTP_STATUS), "%d %s %s" % (status, path, _name(raw)))
 
     def _clock(self, answer: dict) -> None:
-        self.time = _number(answer, "time")
-        self._since = time.ticks_ms()
+        self.offset = _number(answer, "time") - int(time.time())
 
 
 def _name(raw: bytes) -> str:
