@@ -39,7 +39,7 @@ class Reports:
                 pass  # absent, or torn: a report is not worth a boot
         self._final.sort(key=lambda kept: kept[1]["n"])
 
-    def add(self, state: str, step: int, code: int, update: dict, detail: str = "", data: "dict | None" = None):
+    def add(self, state: str, step: int, code: int, update: dict, detail: str = "", **data) -> None:
         """Queue a report. `update`: {rollout, seq, version}; `code`: 0 or a key of errors.TABLE."""
         final = state in _FINAL
         now = time.ticks_ms()
@@ -48,7 +48,7 @@ class Reports:
         self._last = (state, now)
         report = {
             "id": 0, "at": self._clock(), "state": state, "step": step, "code": code,
-            "coarse": TABLE[code][1] if code else 0, "detail": detail[:120], "data": data or {},
+            "coarse": TABLE[code][1] if code else 0, "detail": detail[:120], "data": data,
         }  # fmt: skip
         report.update(update)
         if final:

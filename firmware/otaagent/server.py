@@ -33,7 +33,7 @@ class Server:
         self.retry_after = 0  # s that a busy server asked for
         self._client = client
         self._config = config
-        self._token = None
+        self._token = ""
         self._until = 0
 
     def now(self) -> int:
@@ -60,7 +60,7 @@ class Server:
 
     async def call(self, path: str, doc: dict) -> dict:
         """POST `doc` with our token; the answer's JSON."""
-        raw = await self._post(path, json.dumps(doc).encode(), self._bearer())
+        raw = await self._post(path, json.dumps(doc).encode(), self._token)
         return _json(raw)
 
     async def poll(self, inventory: dict) -> dict:
@@ -68,7 +68,7 @@ class Server:
         nonce = os.urandom(16)
         doc = {"nonce": hexlify(nonce).decode()}
         doc.update(inventory)
-        raw = await self._post("/v1/poll", json.dumps(doc).encode(), self._bearer())
+        raw = await self._post("/v1/poll", json.dumps(doc).encode(), self._token)
         config = self._config
         right = mac.answer(config.ds, config.pk, config.dn, nonce, raw)
         if not mac.equal(hexlify(right), self._client.headers.get("driblet-mac", "").encode()):
@@ -78,15 +78,12 @@ class Server:
         return answer
 
     async def upload_log(self, text: bytes) -> None:
-        await self._post("/v1/log", text, self._bearer(), "text/plain")
+        await self._post("/v1/log", text, self._token, "text/plain")
 
     def close(self) -> None:
         self._client.close()
 
     # --------------------------------------------------------------------------------------------
-
-    def _bearer(self) -> dict:
-        return {"Authorization": "Bearer " + (self._token or "")}
 
     async def _handshake(self, path: str, prove: "callable", secret: bytes) -> dict:
         """Challenge, then our proof that we know `secret`."""
@@ -101,9 +98,10 @@ class Server:
         doc["mac"] = hexlify(prove(secret, config.pk, config.dn, nonce, ours)).decode()
         return _json(await self._post(path, json.dumps(doc).encode()))
 
-    async def _post(self, path: str, body: bytes, more: "dict | None" = None, kind: str = "application/json") -> bytes:
+    async def _post(self, path: str, body: bytes, token: str = "", kind: str = "application/json") -> bytes:
         headers = {"Content-Type": kind}
-        headers.update(more or {})
+        if token:
+            headers["Authorization"] = "Bearer " + token
         status = await self._client.open("POST", join(self.base, path), headers, body)
         raw = await self._client.read(_LONGEST)
         if status in (200, 201, 204):
@@ -112,7 +110,7 @@ class Server:
 
     def _refused(self, path: str, status: int, raw: bytes) -> ServerError:
         if status == 401:
-            self._token = None
+            self._token = ""
         after = self._client.headers.get("retry-after", "")
         self.retry_after = min(int(after), 86400) if after.isdigit() else 0
         return error(_CODES.get(status, _HTTP_STATUS), "%d %s %s" % (status, path, _name(raw)))

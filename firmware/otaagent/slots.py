@@ -1,0 +1,104 @@
+"""The two app slots and otadata, over esp32.Partition (SLOTS.md). Addresses are bytes from a slot's start."""
+
+import hashlib
+
+import esp32
+from micropython import const
+from otaspec.errors import error
+
+_FLASH_ERASE_FAILED = const(401)
+_FLASH_WRITE_FAILED = const(402)
+_FLASH_READ_BACK_WRONG = const(403)
+_NO_SECOND_SLOT = const(405)
+_ARM_FAILED = const(406)
+
+SECTOR = 4096
+_ERASE_BLOCK = const(6)  # ioctl
+
+# The two big buffers of an update, made once, before the heap is in pieces: WORK holds what is wanted,
+# CHECK what was read back.
+WORK = bytearray(SECTOR)
+CHECK = bytearray(SECTOR)
+_CHECK = memoryview(CHECK)
+
+
+class Slot:
+    """An app partition: bounded, erased by sector, programmed, read back."""
+
+    def __init__(self, partition: "esp32.Partition") -> None:
+        info = partition.info()
+        self.partition = partition
+        self.number = info[1] & 0x0F
+        self.size = info[3]
+        self.label = info[4]
+
+    def readinto(self, at: int, mv: "memoryview") -> None:
+        self.partition.readblocks(at // SECTOR, mv, at % SECTOR)
+
+    def erase(self, sector: int) -> None:
+        try:
+            failed = self.partition.ioctl(_ERASE_BLOCK, sector)
+        except OSError as e:
+            failed = e
+        if failed:
+            raise error(_FLASH_ERASE_FAILED, "%s sector %d: %s" % (self.label, sector, failed))
+
+    def program(self, at: int, mv: "memoryview") -> None:
+        """Program within one sector that is erased there, and read back."""
+        try:
+            # With an offset, even 0, writeblocks does not erase.
+            self.partition.writeblocks(at // SECTOR, mv, at % SECTOR)
+        except OSError as e:
+            raise error(_FLASH_WRITE_FAILED, "%s at %d: %s" % (self.label, at, e))
+        if not self.holds(at, mv):
+            raise error(_FLASH_READ_BACK_WRONG, "%s at %d" % (self.label, at))
+
+    def holds(self, at: int, mv: "memoryview") -> bool:
+        """Whether flash reads as `mv` there (at most a sector)."""
+        found = _CHECK[: len(mv)]
+        self.readinto(at, found)
+        return found == mv
+
+    def hash(self, size: int, head: bytes = b"") -> "generator":
+        """SHA-256 of `head` and what follows it up to `size`, as read from flash.
+
+        A generator: yields None between sectors so that others can run, then the digest.
+        """
+        state = hashlib.sha256(head)
+        at = len(head)
+        while at < size:
+            part = _CHECK[: min(size, (at // SECTOR + 1) * SECTOR) - at]
+            self.readinto(at, part)
+            state.update(part)
+            at += len(part)
+            yield None
+        yield state.digest()
+
+    def set_boot(self) -> None:
+        """The stock verification of the whole image, then otadata."""
+        try:
+            self.partition.set_boot()
+        except OSError as e:
+            raise error(_ARM_FAILED, "%s: %s" % (self.label, e))
+
+
+def pair() -> tuple:
+    """(running slot, other slot); NO_SECOND_SLOT without an other."""
+    running = esp32.Partition(esp32.Partition.RUNNING)
+    other = running.get_next_update()
+    if other.info()[2] == running.info()[2]:
+        raise error(_NO_SECOND_SLOT)
+    return Slot(running), Slot(other)
+
+
+class Otadata:
+    """The two 32-byte entries."""
+
+    def __init__(self) -> None:
+        self._partition = esp32.Partition.find(1, 0)[0]
+
+    def entries(self) -> tuple:
+        raw = (bytearray(32), bytearray(32))
+        for k in (0, 1):
+            self._partition.readblocks(k, raw[k], 0)
+        return bytes(raw[0]), bytes(raw[1])
