@@ -1,0 +1,127 @@
+"""Runs the golden vectors against otaspec, on CPython and on MicroPython: `python check.py FOLDER [NAME...]`.
+
+Prints each row that fails; exit status 1 if any did.
+"""
+
+import json
+import sys
+
+from otaspec import cbor, keyset, mac, manifest, p256, verify
+from otaspec.errors import OtaError
+
+unhex = bytes.fromhex
+
+
+def outcome(function, *args) -> str:
+    """The name of the error that `function` ends in, "" for none."""
+    try:
+        function(*args)
+    except OtaError as error:
+        return error.name
+    return ""
+
+
+def as_json(value):
+    if isinstance(value, bytes):
+        return {"bytes": value.hex() if value else ""}  # MicroPython's b"".hex() is b""
+    if isinstance(value, dict):
+        return {"map": [[k, as_json(value[k])] for k in sorted(value, key=cbor.encode)]}
+    if isinstance(value, cbor.Tag):
+        return {"tag": value.number, "value": as_json(value.value)}
+    if isinstance(value, list):
+        return [as_json(item) for item in value]
+    return value
+
+
+def check_cbor(data):
+    for row in data["accept"]:
+        raw = unhex(row["hex"])
+        value = cbor.decode(raw)
+        yield row["hex"], as_json(value) == row["value"] and cbor.encode(value) == raw
+    for row in data["refuse"]:
+        yield row["why"], outcome(cbor.decode, unhex(row["hex"])) == "CBOR_MALFORMED"
+
+
+def check_p256(data):
+    table = public = None
+    for row in data:
+        key, digest, signature = unhex(row["public"]), unhex(row["digest"]), unhex(row["signature"])
+        yield row["why"], p256.verify(key, digest, signature) is row["ok"]
+        if len(key) != 64 or not p256.point(key):
+            continue
+        if key != public:
+            public, table = key, p256.make_table(key)
+        yield row["why"] + ", with a table", p256.verify(key, digest, signature, table) is row["ok"]
+
+
+def check_mac(data):
+    for row in data["hmac"]:
+        yield "hmac", mac.hmac(unhex(row["key"]), unhex(row["data"])).hex() == row["mac"]
+    secret, nonce = unhex(data["secret"]), unhex(data["device_nonce"])
+    for name in data["keys"]:
+        yield name, getattr(mac, name + "_key")(secret).hex() == data["keys"][name]
+    who = secret, data["pk"], data["dn"]
+    for name in ("register", "login"):
+        yield name, getattr(mac, name)(*who, data["server_nonce"], nonce).hex() == data[name]
+    found = mac.answer(*who, nonce, unhex(data["body"]))
+    yield "answer", mac.equal(found, unhex(data["answer"]))
+    yield "unequal", not mac.equal(found, unhex(data["login"])) and not mac.equal(found, found[:31])
+
+
+def check_manifest(data):
+    for row in data["accept"]:
+        yield "fields", same_fields(manifest.decode(unhex(row["payload"])), row["fields"])
+    for row in data["refuse"]:
+        yield row["why"], outcome(manifest.decode, unhex(row["payload"])) == row["error"]
+    keys = keyset.KeySet([keyset.Key(unhex(data["public"]))])
+    for row in data["packages"]:
+        found = verify.open_package(unhex(row["head"]), keys)
+        yield "package", same_fields(found, row["fields"]) and found.digest.hex() == row["digest"]
+
+
+def same_fields(found, fields) -> bool:
+    for name in fields:
+        value = getattr(found, name)
+        if isinstance(value, bytes):
+            value = value.hex()
+        if isinstance(value, dict):
+            value = [[k, value[k]] for k in sorted(value)]
+        if value != fields[name]:
+            return False
+    return True
+
+
+def check_keyset(data):
+    first = keyset.decode(unhex(data["first"]))
+    yield "encode", first.encode() == unhex(data["first"])
+    for row in data["steps"]:
+        yield row["why"], outcome(keyset.step, first, unhex(row["signed"])) == row["error"]
+    for kid, error in data["find"]:
+        yield "find " + kid, outcome(first.find, unhex(kid)) == error
+
+
+CHECKS = {
+    "cbor": check_cbor,
+    "keyset": check_keyset,
+    "mac": check_mac,
+    "manifest": check_manifest,
+    "p256": check_p256,
+}
+
+
+def main(folder: str, names: list) -> int:
+    rows = failures = 0
+    for name in names or sorted(CHECKS):
+        with open(folder + "/" + name + ".json") as file:  # noqa: PTH123 - MicroPython has no pathlib
+            data = json.load(file)
+        for what, ok in CHECKS[name](data):
+            rows += 1
+            if not ok:
+                failures += 1
+                print("FAILED", name, what)
+    print(rows, "vectors,", failures, "failed")
+    return 1 if failures or not rows else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], sys.argv[2:]))
