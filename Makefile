@@ -31,6 +31,9 @@ fix: setup  ## format and repair what can be repaired
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
 
+docs: setup  ## write the reference pages that are generated
+	$(PY) -m driblet.docs
+
 lock: setup  ## resolve pyproject.toml's requirements anew into requirements.lock
 	$(PY) -m pip install --quiet pip-tools
 	$(BIN)/pip-compile --quiet --all-extras --strip-extras --no-emit-index-url --no-emit-trusted-host \
@@ -39,5 +42,5 @@ lock: setup  ## resolve pyproject.toml's requirements anew into requirements.loc
 clean:  ## remove what was built
 	rm -rf build .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help setup check test fix lock clean
+.PHONY: help setup check test fix docs lock clean
 .DEFAULT_GOAL := help

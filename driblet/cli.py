@@ -1,8 +1,12 @@
 """`driblet`: collects the commands of the parts by entry point."""
 
+import sys
 from importlib.metadata import entry_points
+from typing import Annotated
 
 import typer
+from otaboards import console
+from otaspec import errors
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -12,13 +16,41 @@ app = typer.Typer(
 )
 
 
+_loaded: list[str] = []
+
+
 def load_commands() -> None:
     """Adds every command of the installed parts, flat: `driblet diff`, `driblet sim`, ..."""
     for entry in sorted(entry_points(group="driblet.commands"), key=lambda e: e.name):
-        app.add_typer(entry.load())
+        if entry.name not in _loaded:
+            _loaded.append(entry.name)
+            app.add_typer(entry.load())
+
+
+@app.command()
+def explain(
+    error: Annotated[
+        str, typer.Argument(metavar="ERROR", help="Number or name of an error: 102, SIGNATURE_WRONG.")
+    ],
+    json: Annotated[bool, console.JSON] = False,
+) -> None:
+    """Says what an error means and what to do about it.
+
+    Example: driblet explain 612
+    """
+    number = (
+        int(error) if error.isdigit() else next((n for n in errors.TABLE if errors.TABLE[n][0] == error), 0)
+    )
+    if number not in errors.TABLE:
+        raise errors.error(errors.code("NOT_FOUND"), f"no error {error}")
+    console.show_error(errors.error(number), json)
 
 
 def main() -> None:
     """Console script."""
     load_commands()
-    app()
+    try:
+        app()
+    except errors.OtaError as error:
+        console.complain(error)
+        sys.exit(console.exit_status(error))

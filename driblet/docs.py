@@ -1,0 +1,78 @@
+"""Writes the reference pages that are generated: `make docs`. A test holds the pages to what the code says.
+
+docs/cli.md from the commands themselves, docs/errors.md from the table of errors and its remedies.
+"""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import typer
+from otaspec.errors import COUNT, IGNORE, SWITCH, TABLE
+from otaspec.remedies import REMEDIES
+from typer.cli import get_docs_for_click
+
+from driblet import cli
+
+_FAULTS = {
+    1: "the package: whoever made or altered it",
+    2: "the target: a sound package that is not for this board, or not now",
+    3: "the network or the server",
+    4: "this board",
+    5: "the new release, on trial",
+    6: "what a user gave a tool",
+    7: "put off, not failed",
+}
+_COARSE = {-1: "-1 upgrade", -2: "-2 download", -3: "-3 verification", -4: "-4 write"}
+_REACTIONS = {
+    SWITCH: "tries another source, then later",
+    COUNT: "counts as a failure",
+    IGNORE: "does not count",
+}
+
+
+def errors_page() -> str:
+    """Every code with its name, cause and remedy, by whose fault it is."""
+    lines = [
+        "# Errors",
+        "",
+        "Every error that a board or a tool can report. The hundreds say whose fault it is. The coarse code",
+        "is Aliyun's. *Rollout* is what a rollout makes of it. `driblet explain CODE` says the same.",
+    ]
+    for number, (name, coarse, reaction) in TABLE.items():
+        fault = _FAULTS[number // 100]
+        if f"## {number // 100}xx {fault}" not in lines:
+            lines += ["", f"## {number // 100}xx {fault}"]
+        cause, remedy = REMEDIES[number]
+        lines += ["", f"### {number} {name}", cause, f"**Remedy:** {remedy}  "]
+        lines += [f"Coarse code {_COARSE[coarse]}. Rollout: {_REACTIONS[reaction]}."]
+    return "\n".join(lines) + "\n"
+
+
+def cli_page() -> str:
+    """Every command with its arguments and options, as `--help` has them: Typer's own page."""
+    context: Any = typer.Context(command(), info_name="driblet")
+    page = get_docs_for_click(obj=command(), ctx=context, name="driblet", title="The command line")
+    return page.rstrip("\n").replace("&#x27;", "'") + "\n"
+
+
+def command() -> Any:
+    """The whole command line as one command group."""
+    return typer.main.get_command(cli.app)
+
+
+PAGES: dict[str, Callable[[], str]] = {"docs/cli.md": cli_page, "docs/errors.md": errors_page}
+
+
+def main() -> None:
+    """Writes every page below the folder that is named, or the current one."""
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else ".")
+    cli.load_commands()
+    for name, page in PAGES.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(page())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,33 @@
+"""The generated pages say what the code says: nothing that a user may type or read is undocumented."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from driblet import cli, docs
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.parametrize("page", docs.PAGES)
+def test_page_is_what_the_code_says(page: str) -> None:
+    cli.load_commands()
+    assert (ROOT / page).read_text() == docs.PAGES[page](), f"{page} is out of date: run `make docs`"
+
+
+def every(command: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """(words, command) of each command and group."""
+    yield path, command
+    for name, sub in getattr(command, "commands", {}).items():
+        yield from every(sub, f"{path} {name}")
+
+
+def test_every_command_and_every_option_has_a_help_text() -> None:
+    cli.load_commands()
+    for path, command in every(docs.command(), "driblet"):
+        assert command.help, f"{path} has no help text"
+        for param in command.params:
+            standard = param.name in ("install_completion", "show_completion")
+            assert standard or getattr(param, "help", None), f"{path}: {param.name} has no help text"
