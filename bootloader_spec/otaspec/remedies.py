@@ -177,6 +177,10 @@ REMEDIES = {
         "The server asks the board to come back later.",
         "Nothing: the board waits as long as it was told.",
     ),
+    313: (
+        "A device of this name has logged in before, so it may not register again.",
+        "If the board really lost its secret, issue it anew: the device's page, or `driblet device reissue`.",
+    ),
     401: (
         "The flash did not erase a sector.",
         "The board tries again by itself. If it returns, the flash is worn out: replace the module.",
@@ -290,6 +294,39 @@ REMEDIES = {
         "systems that have apt and Debian's archive key (package debian-archive-keyring): set "
         "DRIBLET_DEBIAN_MIRROR to a Debian mirror. Elsewhere: set DRIBLET_MICROPYTHON to a MicroPython 1.25 "
         "of the unix port.",
+    ),
+    613: (
+        "The request is not what this call takes.",
+        "The message names the field; docs/api.md lists what each call takes.",
+    ),
+    614: (
+        "The token or session is missing, wrong, or no longer in force.",
+        "Sign in again, or give the token with --token or DRIBLET_TOKEN. `driblet token create` makes a new "
+        "one on the server's machine.",
+    ),
+    615: (
+        "Your role does not allow this.",
+        "Ask an owner of the team to do it, or to give you the role.",
+    ),
+    616: (
+        "The name is taken.",
+        "Choose another name, or use what is there: the list commands show it.",
+    ),
+    617: (
+        "The thing is not in a state that allows this.",
+        "The message names the state. Look at it again: somebody may have been faster.",
+    ),
+    618: (
+        "The request is longer than the server accepts.",
+        "Send less. The limit for images is the setting DRIBLET_MAX_IMAGE_SIZE.",
+    ),
+    619: (
+        "The server met a case that its makers did not think of.",
+        "Nothing that was acknowledged is lost. Try again; if it returns, report it with the server's log.",
+    ),
+    620: (
+        "The package could not be made.",
+        "The detail says why. Mend that and start the job again, or upload the release anew.",
     ),
     701: (
         "The application asked the agent to wait.",

@@ -1,0 +1,94 @@
+"""The service as an ASGI application."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from otacloud import auth, deviceapi, devices, errors, packages, products
+from otacloud.db import Database
+from otacloud.deviceauth import DeviceAuth
+from otacloud.engine import Engine, ProcessEngine
+from otacloud.events import Hub
+from otacloud.jobs import Runner
+from otacloud.limits import BodyLimit
+from otacloud.presence import Presence
+from otacloud.services import Services, unix_time
+from otacloud.settings import Settings
+from otacloud.storage import Storage
+from otacloud.vault import Vault, load_master_key
+
+ROUTERS = (products.router, devices.router, deviceapi.router, packages.router)
+
+
+def build_services(
+    settings: Settings, engine: Engine | None = None, now: Callable[[], int] = unix_time
+) -> Services:
+    """Joins the parts; touches the disk, but not the database yet."""
+    settings.data.mkdir(parents=True, exist_ok=True)
+    if settings.master_key:
+        master = bytes.fromhex(settings.master_key.get_secret_value())
+    else:
+        master = load_master_key(settings.data / "master.key")
+    vault = Vault(master)
+    db = Database(settings.database_url or f"sqlite+aiosqlite:///{settings.data / 'cloud.sqlite'}")
+    storage = Storage.open(settings.storage_url, settings.data / "objects")
+    hub = Hub()
+    engine = engine or ProcessEngine(settings.workers)
+    return Services(
+        settings=settings,
+        db=db,
+        vault=vault,
+        storage=storage,
+        hub=hub,
+        presence=Presence(db),
+        runner=Runner(db, storage, vault, hub, engine, now),
+        device_auth=DeviceAuth(vault),
+        now=now,
+    )
+
+
+async def prepare(cloud: Services) -> str | None:
+    """Brings the schema up to date; the admin token, where it is new."""
+    await cloud.db.migrate()
+    return await auth.bootstrap(cloud)
+
+
+def create_app(cloud: Services) -> FastAPI:
+    """The application around prepared services."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        tasks = [
+            asyncio.create_task(cloud.presence.run()),
+            asyncio.create_task(cloud.runner.run(cloud.settings.workers)),
+        ]
+        yield
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        cloud.runner.close()
+        await cloud.presence.flush()
+        await cloud.db.close()
+
+    app = FastAPI(
+        title="driblet",
+        summary="Delta OTA for ESP32-class boards.",
+        version="1",
+        lifespan=lifespan,
+        generate_unique_id_function=_operation_id,
+        docs_url=None,  # its page would load scripts from a third party
+        redoc_url=None,
+    )
+    app.state.services = cloud
+    app.add_middleware(BodyLimit)
+    errors.install(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name

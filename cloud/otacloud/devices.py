@@ -1,0 +1,229 @@
+"""Devices as people see them: made, listed, shown with their timeline, approved, revoked."""
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from otacloud.auth import Operator, Viewer
+from otacloud.errors import explain, refuse
+from otacloud.events import Event
+from otacloud.models import Device, DeviceLog, Product, Report
+from otacloud.products import Name, find
+from otacloud.services import Cloud, Services
+from otacloud.targets import admit
+
+router = APIRouter(prefix="/api/v1/products/{pk}/devices", tags=["devices"])
+
+
+TIMELINE = 200
+Access = Literal["approved", "pending", "revoked"]
+
+
+class DeviceIn(BaseModel):
+    dn: Name
+
+
+class Problem(BaseModel):
+    """What went wrong, in words."""
+
+    code: int
+    name: str
+    cause: str
+    remedy: str
+    detail: str = ""
+
+
+class DeviceOut(BaseModel):
+    dn: str
+    access: Access
+    board: str | None
+    chip: int | None
+    version: str | None
+    image_sha256: str | None
+    slot: str | None
+    seq: int
+    state: str
+    step: int = Field(description="1..100 while it goes on, -1..-4 when it failed.")
+    state_at: int | None
+    error: Problem | None
+    last_seen_at: int | None
+
+
+class DeviceSecret(BaseModel):
+    dn: str
+    ds: str = Field(description="Device secret, 64 hex digits: shown this once.")
+
+
+class ReportOut(BaseModel):
+    id: int
+    at: int
+    received_at: int
+    rollout: int | None
+    seq: int
+    version: str
+    state: str
+    step: int
+    error: Problem | None
+    data: dict[str, Any]
+
+
+class DeviceDetail(DeviceOut):
+    codecs: list[int]
+    staging: int
+    ram: int
+    inventory: dict[str, Any]
+    timeline: list[ReportOut] = Field(description="Changes of state, newest first.")
+    log: str | None = Field(description="What it sent after its last failure.")
+
+
+class DevicePage(BaseModel):
+    total: int
+    devices: list[DeviceOut]
+
+
+def problem(code: int, detail: str = "") -> Problem | None:
+    if code == 0:
+        return None
+    return Problem(code=code, detail=detail, **explain(code))
+
+
+def out(cloud: Services, device: Device) -> dict[str, Any]:
+    """The fields of DeviceOut."""
+    fields = {name: getattr(device, name) for name in DeviceOut.model_fields if name != "error"}
+    fields["error"] = problem(device.code, device.detail)
+    fields["last_seen_at"] = cloud.presence.last(device.id) or device.last_seen_at
+    return fields
+
+
+async def find_device(session: AsyncSession, product: Product, dn: str) -> Device:
+    """The product's device `dn`; NOT_FOUND."""
+    device = await session.scalar(select(Device).where(Device.product_id == product.id, Device.dn == dn))
+    if device is None:
+        raise refuse("NOT_FOUND", f"device {dn}")
+    return device
+
+
+def new_device(
+    product: Product, dn: str, origin: str, access: Access, sealed: bytes | None, now: int
+) -> Device:
+    return Device(
+        tenant_id=product.tenant_id,
+        product_id=product.id,
+        dn=dn,
+        origin=origin,
+        access=access,
+        ds_sealed=sealed,
+        created_at=now,
+    )
+
+
+@router.post("", status_code=201)
+async def create_device(cloud: Cloud, caller: Operator, pk: Name, given: DeviceIn) -> DeviceSecret:
+    """Makes a device with a secret of its own."""
+    ds, sealed = cloud.device_auth.new_secret()
+    async with cloud.db.write() as session:
+        product = await find(session, caller.tenant_id, pk)
+        taken = select(Device.id).where(Device.product_id == product.id, Device.dn == given.dn)
+        if await session.scalar(taken) is not None:
+            raise refuse("NAME_EXISTS", f"device {given.dn}")
+        device = new_device(product, given.dn, "operator", "approved", sealed, cloud.now())
+        session.add(device)
+        await session.flush()
+        await admit(session, device, cloud.now())
+    cloud.hub.publish(caller.tenant_id, Event("device", device.id))
+    return DeviceSecret(dn=given.dn, ds=ds.hex())
+
+
+@router.get("")
+async def list_devices(
+    cloud: Cloud,
+    caller: Viewer,
+    pk: Name,
+    access: Annotated[Access | None, Query()] = None,
+    offset: Annotated[int, Query(ge=0)] = 0,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+) -> DevicePage:
+    """One page, by name."""
+    async with cloud.db.read() as session:
+        product = await find(session, caller.tenant_id, pk)
+        wanted = [Device.product_id == product.id]
+        if access:
+            wanted.append(Device.access == access)
+        total = await session.scalar(select(func.count()).select_from(Device).where(*wanted)) or 0
+        rows = await session.scalars(
+            select(Device).where(*wanted).order_by(Device.dn).offset(offset).limit(limit)
+        )
+        return DevicePage(total=total, devices=[DeviceOut(**out(cloud, device)) for device in rows])
+
+
+@router.get("/{dn}")
+async def show_device(cloud: Cloud, caller: Viewer, pk: Name, dn: Name) -> DeviceDetail:
+    """A device, its update timeline and its last failure log."""
+    async with cloud.db.read() as session:
+        device = await find_device(session, await find(session, caller.tenant_id, pk), dn)
+        reports = await session.scalars(
+            select(Report).where(Report.device_id == device.id).order_by(Report.id.desc()).limit(TIMELINE)
+        )
+        log = await session.scalar(
+            select(DeviceLog.text)
+            .where(DeviceLog.device_id == device.id)
+            .order_by(DeviceLog.id.desc())
+            .limit(1)
+        )
+        timeline = [_report_out(report) for report in reports]
+    extra = {name: getattr(device, name) for name in ("codecs", "staging", "ram", "inventory")}
+    return DeviceDetail(**out(cloud, device), **extra, timeline=timeline, log=log)
+
+
+def _report_out(report: Report) -> ReportOut:
+    return ReportOut(
+        id=report.report_id,
+        at=report.at,
+        received_at=report.created_at,
+        rollout=report.rollout_id,
+        seq=report.seq,
+        version=report.version,
+        state=report.state,
+        step=report.step,
+        error=problem(report.code, report.detail),
+        data=report.data,
+    )
+
+
+@router.post("/{dn}/approve")
+async def approve_device(cloud: Cloud, caller: Operator, pk: Name, dn: Name) -> DeviceOut:
+    """Lets a device in that waits for approval, or one that was revoked."""
+    return await _set_access(cloud, caller.tenant_id, pk, dn, "approved")
+
+
+@router.post("/{dn}/revoke")
+async def revoke_device(cloud: Cloud, caller: Operator, pk: Name, dn: Name) -> DeviceOut:
+    """Locks a device out at once: its tokens stop to hold."""
+    return await _set_access(cloud, caller.tenant_id, pk, dn, "revoked")
+
+
+async def _set_access(cloud: Services, tenant_id: int, pk: str, dn: str, access: Access) -> DeviceOut:
+    async with cloud.db.write() as session:
+        device = await find_device(session, await find(session, tenant_id, pk), dn)
+        if access == "revoked":
+            device.generation += 1
+        device.access = access
+        await admit(session, device, cloud.now())
+    cloud.hub.publish(tenant_id, Event("device", device.id))
+    return DeviceOut(**out(cloud, device))
+
+
+@router.post("/{dn}/reissue")
+async def reissue_device(cloud: Cloud, caller: Operator, pk: Name, dn: Name) -> DeviceSecret:
+    """A new secret; the old one and all its tokens stop to hold. A dynamic device may register again."""
+    ds, sealed = cloud.device_auth.new_secret()
+    async with cloud.db.write() as session:
+        device = await find_device(session, await find(session, caller.tenant_id, pk), dn)
+        device.ds_sealed = sealed
+        device.generation += 1
+        device.first_login_at = None
+    cloud.hub.publish(caller.tenant_id, Event("device", device.id))
+    return DeviceSecret(dn=dn, ds=ds.hex())

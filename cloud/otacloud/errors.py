@@ -1,0 +1,80 @@
+"""Every refusal leaves the service in one form: {"error", "code", "message", "remedy"}."""
+
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from otaspec.errors import TABLE, OtaError, code, error
+from starlette.exceptions import HTTPException
+
+log = structlog.get_logger()
+
+# Codes whose status is not 400.
+STATUS = {
+    "LOGIN_REFUSED": 401,
+    "TOKEN_INVALID": 401,
+    "NOT_ALLOWED": 403,
+    "APPROVAL_PENDING": 202,
+    "NOT_FOUND": 404,
+    "ALREADY_REGISTERED": 409,
+    "VERSION_EXISTS": 409,
+    "NAME_EXISTS": 409,
+    "STATE_CONFLICT": 409,
+    "REQUEST_TOO_LARGE": 413,
+    "IMAGE_TOO_LARGE": 413,
+    "SERVER_BUSY": 503,
+    "INTERNAL_ERROR": 500,
+}
+
+_BY_STATUS = {404: "NOT_FOUND", 413: "REQUEST_TOO_LARGE", 401: "TOKEN_INVALID", 403: "NOT_ALLOWED"}
+
+
+def refuse(name: str, evidence: str = "") -> OtaError:
+    """The exception for the error called `name`."""
+    return error(code(name), evidence[:120])
+
+
+def explain(number: int) -> dict[str, str]:
+    """Name, cause and remedy of `number`; empty for 0 and for a number from a newer agent."""
+    name = TABLE[number][0] if number in TABLE else str(number)
+    return {"name": name, "cause": name.replace("_", " ").capitalize(), "remedy": ""}
+
+
+def body(problem: OtaError) -> dict[str, Any]:
+    text = explain(problem.code)
+    message = f"{text['cause']} ({problem.evidence})" if problem.evidence else text["cause"]
+    return {"error": problem.name, "code": problem.code, "message": message, "remedy": text["remedy"]}
+
+
+def answer(problem: OtaError) -> JSONResponse:
+    status = STATUS.get(problem.name, 400)
+    headers = {"Retry-After": "5"} if status == 503 else {}
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return JSONResponse(body(problem), status, headers)
+
+
+def install(app: FastAPI) -> None:
+    """Makes `app` answer every exception in this form."""
+
+    @app.exception_handler(OtaError)
+    async def on_ota_error(_request: Request, problem: OtaError) -> JSONResponse:
+        return answer(problem)
+
+    @app.exception_handler(RequestValidationError)
+    async def on_validation_error(_request: Request, problem: RequestValidationError) -> JSONResponse:
+        first = problem.errors()[0]
+        where = ".".join(str(part) for part in first["loc"][1:])
+        return answer(refuse("REQUEST_INVALID", f"{where}: {first['msg']}"))
+
+    @app.exception_handler(HTTPException)
+    async def on_http_error(_request: Request, problem: HTTPException) -> JSONResponse:
+        named = refuse(_BY_STATUS.get(problem.status_code, "REQUEST_INVALID"), str(problem.detail))
+        return JSONResponse(body(named), problem.status_code, problem.headers)
+
+    @app.exception_handler(Exception)
+    async def on_bug(request: Request, problem: Exception) -> JSONResponse:
+        log.error("internal error", path=request.url.path, exc_info=problem)
+        return answer(refuse("INTERNAL_ERROR"))

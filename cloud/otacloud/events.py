@@ -1,0 +1,72 @@
+"""What has just changed, for the pages that look at it: an in-memory hub."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+
+class Event(NamedTuple):
+    """`kind` device, rollout, release or job; `id` its row."""
+
+    kind: str
+    id: int
+
+
+class Subscription:
+    """The distinct events since the last look: a slow page costs a set, never a growing queue."""
+
+    def __init__(self, tenant_id: int) -> None:
+        self.tenant_id = tenant_id
+        self.closed = False
+        self._pending: dict[Event, None] = {}
+        self._wake = asyncio.Event()
+
+    def put(self, event: Event) -> None:
+        self._pending[event] = None
+        self._wake.set()
+
+    def close(self) -> None:
+        self.closed = True
+        self._wake.set()
+
+    async def take(self, timeout: float) -> list[Event]:
+        """Events in the order of their first occurrence; none after `timeout` seconds."""
+        try:
+            await asyncio.wait_for(self._wake.wait(), timeout)
+        except TimeoutError:
+            return []
+        self._wake.clear()
+        taken = list(self._pending)
+        self._pending.clear()
+        return taken
+
+
+class Hub:
+    def __init__(self) -> None:
+        self._subscriptions: set[Subscription] = set()
+        self.closed = False
+
+    def publish(self, tenant_id: int, *events: Event) -> None:
+        """Tells every page of the tenant. Call it after the commit, never before."""
+        for subscription in self._subscriptions:
+            if subscription.tenant_id == tenant_id:
+                for event in events:
+                    subscription.put(event)
+
+    @contextmanager
+    def subscribe(self, tenant_id: int) -> Iterator[Subscription]:
+        subscription = Subscription(tenant_id)
+        if self.closed:
+            subscription.close()
+        self._subscriptions.add(subscription)
+        try:
+            yield subscription
+        finally:
+            self._subscriptions.discard(subscription)
+
+    def close(self) -> None:
+        """Ends every stream, so that a graceful stop need not wait for open pages."""
+        self.closed = True
+        for subscription in self._subscriptions:
+            subscription.close()

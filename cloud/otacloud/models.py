@@ -1,0 +1,228 @@
+"""The tables. Every row belongs to a tenant; times are UNIX seconds; hashes are lower-case hex."""
+
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+# SQLite numbers rows by itself only for INTEGER PRIMARY KEY.
+RowId = BigInteger().with_variant(Integer, "sqlite")
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's way
+        int: BigInteger(),
+        dict[str, Any]: JSON(),
+        list[int]: JSON(),
+    }
+
+
+class Row(Base):
+    __abstract__ = True
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    created_at: Mapped[int]
+
+
+class Tenant(Row):
+    __tablename__ = "tenants"
+    name: Mapped[str] = mapped_column(String(64), unique=True)
+
+
+class TenantRow(Row):
+    __abstract__ = True
+    tenant_id: Mapped[int] = mapped_column(ForeignKey("tenants.id"))
+
+
+class ApiToken(TenantRow):
+    """Only the SHA-256 is kept: a token is 32 random bytes, so no slow hash is needed."""
+
+    __tablename__ = "api_tokens"
+    name: Mapped[str] = mapped_column(String(64))
+    role: Mapped[str] = mapped_column(String(16))
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)
+    revoked_at: Mapped[int | None]
+
+
+class Product(TenantRow):
+    """`pk` is unique on the whole server: a device says no more than pk and dn."""
+
+    __tablename__ = "products"
+    pk: Mapped[str] = mapped_column(String(64), unique=True)
+    name: Mapped[str] = mapped_column(String(128))
+    board: Mapped[str | None] = mapped_column(String(64))
+    registration: Mapped[str] = mapped_column(String(16))
+    ps_sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    next_seq: Mapped[int] = mapped_column(default=1)
+
+
+class SigningKey(TenantRow):
+    """The newest key of a product that is not retired signs."""
+
+    __tablename__ = "signing_keys"
+    product_id: Mapped[int] = mapped_column(ForeignKey("products.id"), index=True)
+    kid: Mapped[str] = mapped_column(String(16))
+    public_key: Mapped[bytes] = mapped_column(LargeBinary(64))
+    private_sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    retired_at: Mapped[int | None]
+
+
+class Device(TenantRow):
+    __tablename__ = "devices"
+    __table_args__ = (UniqueConstraint("product_id", "dn"), Index(None, "product_id", "image_sha256"))
+    product_id: Mapped[int] = mapped_column(ForeignKey("products.id"))
+    dn: Mapped[str] = mapped_column(String(64))
+    # log-in
+    ds_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    origin: Mapped[str] = mapped_column(String(16))  # operator, dynamic
+    access: Mapped[str] = mapped_column(String(16))  # approved, pending, revoked
+    generation: Mapped[int] = mapped_column(default=1)
+    first_login_at: Mapped[int | None]
+    last_seen_at: Mapped[int | None]
+    # what it last said of itself
+    board: Mapped[str | None] = mapped_column(String(64))
+    chip: Mapped[int | None]
+    version: Mapped[str | None] = mapped_column(String(64))
+    image_sha256: Mapped[str | None] = mapped_column(String(64))
+    slot: Mapped[str | None] = mapped_column(String(16))
+    seq: Mapped[int] = mapped_column(default=0)
+    agent: Mapped[int] = mapped_column(default=0)
+    staging: Mapped[int] = mapped_column(default=0)
+    ram: Mapped[int] = mapped_column(default=0)
+    codecs: Mapped[list[int]] = mapped_column(default=list)
+    inventory: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    # where its update stands
+    state: Mapped[str] = mapped_column(String(16), default="idle")
+    state_at: Mapped[int | None]
+    step: Mapped[int] = mapped_column(default=0)
+    code: Mapped[int] = mapped_column(default=0)
+    detail: Mapped[str] = mapped_column(String(256), default="")
+    last_report: Mapped[int] = mapped_column(default=0)
+
+
+class Release(TenantRow):
+    __tablename__ = "releases"
+    __table_args__ = (
+        UniqueConstraint("product_id", "version", "board"),
+        UniqueConstraint("product_id", "seq"),
+        Index(None, "product_id", "image_sha256"),
+    )
+    product_id: Mapped[int] = mapped_column(ForeignKey("products.id"))
+    version: Mapped[str] = mapped_column(String(64))
+    seq: Mapped[int]
+    board: Mapped[str] = mapped_column(String(64))
+    chip: Mapped[int]
+    image_sha256: Mapped[str] = mapped_column(String(64))
+    image_size: Mapped[int]
+    notes: Mapped[str] = mapped_column(Text, default="")
+
+
+class Job(TenantRow):
+    """One package to be made: a pure function of (base, target, options), so that is its key."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (UniqueConstraint("release_id", "base_sha256"), Index(None, "state", "id"))
+    product_id: Mapped[int] = mapped_column(ForeignKey("products.id"))
+    release_id: Mapped[int] = mapped_column(ForeignKey("releases.id"))
+    key: Mapped[str] = mapped_column(String(64), unique=True)
+    base_sha256: Mapped[str] = mapped_column(String(64))  # empty: the full package
+    target_sha256: Mapped[str] = mapped_column(String(64))
+    options: Mapped[dict[str, Any]]
+    state: Mapped[str] = mapped_column(String(16))  # queued, running, done, failed
+    attempts: Mapped[int] = mapped_column(default=0)
+    code: Mapped[int] = mapped_column(default=0)
+    detail: Mapped[str] = mapped_column(Text, default="")
+    started_at: Mapped[int | None]
+    finished_at: Mapped[int | None]
+
+
+class Package(TenantRow):
+    """One immutable object that passed every check and may be served."""
+
+    __tablename__ = "packages"
+    __table_args__ = (UniqueConstraint("release_id", "base_sha256"), Index(None, "sha256"))
+    product_id: Mapped[int] = mapped_column(ForeignKey("products.id"))
+    release_id: Mapped[int] = mapped_column(ForeignKey("releases.id"))
+    base_sha256: Mapped[str] = mapped_column(String(64))  # empty: the full package
+    sha256: Mapped[str] = mapped_column(String(64))
+    size: Mapped[int]
+    payload_size: Mapped[int]
+    codec: Mapped[int]
+    ram: Mapped[int]  # what its decoder needs
+    staging: Mapped[int]  # bytes of it that a board must hold at once
+    facts: Mapped[dict[str, Any]]
+
+
+class Rollout(TenantRow):
+    __tablename__ = "rollouts"
+    product_id: Mapped[int] = mapped_column(ForeignKey("products.id"), index=True)
+    release_id: Mapped[int] = mapped_column(ForeignKey("releases.id"))
+    audience: Mapped[str] = mapped_column(String(16))  # all, list
+    state: Mapped[str] = mapped_column(String(16))  # running, paused, stopped, done
+    why: Mapped[str] = mapped_column(String(256), default="")
+    canary: Mapped[int]
+    parallel: Mapped[int]
+    stop_after_failures: Mapped[int]
+    retry_after: Mapped[int]
+    finished_at: Mapped[int | None]
+
+
+class Target(Base):
+    """One device in one rollout."""
+
+    __tablename__ = "targets"
+    __table_args__ = (Index(None, "device_id", "state"), Index(None, "rollout_id", "state", "active_at"))
+    rollout_id: Mapped[int] = mapped_column(ForeignKey("rollouts.id"), primary_key=True, autoincrement=False)
+    device_id: Mapped[int] = mapped_column(ForeignKey("devices.id"), primary_key=True, autoincrement=False)
+    state: Mapped[str] = mapped_column(String(16))  # waiting, offered, deferred, confirmed, failed, unneeded
+    code: Mapped[int] = mapped_column(default=0)
+    attempts: Mapped[int] = mapped_column(default=0)
+    package_sha256: Mapped[str | None] = mapped_column(String(64))
+    active_at: Mapped[int] = mapped_column(default=0)  # last sign of progress
+    not_before: Mapped[int] = mapped_column(default=0)
+    updated_at: Mapped[int]
+
+
+class Report(TenantRow):
+    """A change of state that a device told: its update timeline. Counted once by (device, report id)."""
+
+    __tablename__ = "reports"
+    __table_args__ = (UniqueConstraint("device_id", "report_id"),)
+    device_id: Mapped[int] = mapped_column(ForeignKey("devices.id"))
+    report_id: Mapped[int]
+    at: Mapped[int]  # the device's clock; 0: it had none
+    rollout_id: Mapped[int | None]
+    seq: Mapped[int]
+    version: Mapped[str] = mapped_column(String(64))
+    state: Mapped[str] = mapped_column(String(16))
+    step: Mapped[int]
+    code: Mapped[int]
+    coarse: Mapped[int]
+    detail: Mapped[str] = mapped_column(String(256))
+    data: Mapped[dict[str, Any]]
+
+
+class DeviceLog(TenantRow):
+    """What a device sent after a failure."""
+
+    __tablename__ = "device_logs"
+    device_id: Mapped[int] = mapped_column(ForeignKey("devices.id"), index=True)
+    text: Mapped[str] = mapped_column(Text)

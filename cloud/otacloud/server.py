@@ -1,0 +1,61 @@
+"""Runs the application under uvicorn: one socket, a graceful end."""
+
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+
+from otacloud.app import create_app
+from otacloud.services import Services
+
+GRACE = 10  # seconds that calls under way may still take after SIGTERM
+
+
+@dataclass(frozen=True)
+class Listen:
+    """Where to listen; port 0 takes a free one. `cert` and `key` (PEM files) switch TLS on."""
+
+    host: str = "127.0.0.1"
+    port: int = 8070
+    cert: Path | None = None
+    key: Path | None = None
+
+    def bind(self) -> socket.socket:
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((self.host, self.port))
+        return listener
+
+    def url(self, listener: socket.socket) -> str:
+        scheme = "https" if self.cert else "http"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{scheme}://{host}:{listener.getsockname()[1]}"
+
+
+class Server(uvicorn.Server):
+    """Also ends the event streams of open pages, which would else hold up a graceful stop."""
+
+    def __init__(self, config: uvicorn.Config, cloud: Services) -> None:
+        super().__init__(config)
+        self._cloud = cloud
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._cloud.hub.close()
+        super().handle_exit(sig, frame)
+
+
+async def serve(cloud: Services, listen: Listen, listener: socket.socket) -> None:
+    """Answers until SIGTERM or SIGINT."""
+    config = uvicorn.Config(
+        create_app(cloud),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE,
+        ssl_certfile=listen.cert,
+        ssl_keyfile=listen.key,
+    )
+    await Server(config, cloud).serve(sockets=[listener])

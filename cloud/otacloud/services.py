@@ -1,0 +1,42 @@
+"""What the parts of the service share, made once at start."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from otacloud.db import Database
+from otacloud.deviceauth import DeviceAuth
+from otacloud.events import Hub
+from otacloud.jobs import Runner
+from otacloud.presence import Presence
+from otacloud.settings import Settings
+from otacloud.storage import Storage
+from otacloud.vault import Vault
+
+
+def unix_time() -> int:
+    return int(time.time())
+
+
+@dataclass
+class Services:
+    settings: Settings
+    db: Database
+    vault: Vault
+    storage: Storage
+    hub: Hub
+    presence: Presence
+    runner: Runner
+    device_auth: DeviceAuth
+    now: Callable[[], int] = field(default=unix_time)
+
+
+def services(request: Request) -> Services:
+    found: Services = request.app.state.services
+    return found
+
+
+Cloud = Annotated[Services, Depends(services)]

@@ -1,0 +1,41 @@
+"""What can be set, by environment (`DRIBLET_...`) or by `driblet serve`. docs/settings.md lists it."""
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """One value per field; the field's description is its documentation."""
+
+    model_config = SettingsConfigDict(env_prefix="DRIBLET_")
+
+    data: Path = Field(Path("driblet-data"), description="Folder of the database, objects and master key.")
+    database_url: str = Field(
+        "", description="SQLAlchemy URL with an async driver; empty: `cloud.sqlite` in the data folder."
+    )
+    storage_url: str = Field(
+        "",
+        description="obstore URL (`s3://...`, `file://...`); empty: `objects` in the data folder.",
+    )
+    master_key: SecretStr | None = Field(
+        None,
+        description="64 hex digits that seal every secret; empty: the file `master.key` in the data folder.",
+    )
+    admin_token: SecretStr | None = Field(
+        None,
+        description="Admin API token that must exist; empty: one is made and printed at the first start.",
+    )
+    package_base_url: str = Field(
+        "", description="Where boards fetch packages (a CDN); empty: from this server, by a relative URL."
+    )
+    poll_interval: int = Field(60, ge=1, le=86_400, description="Seconds between the polls of a board.")
+    device_token_life: int = Field(3_600, ge=60, description="Seconds that a board's log-in holds.")
+    offer_timeout: int = Field(
+        86_400, ge=10, description="Seconds after which a silent board no longer counts as being in flight."
+    )
+    max_image_size: int = Field(16 * 2**20, ge=4_096, description="Bytes that an uploaded image may have.")
+    workers: int = Field(1, ge=1, le=64, description="Processes that make packages.")
+    log_json: bool = Field(False, description="Log as JSON lines rather than for people.")
+    secure_cookies: bool = Field(False, description="Console cookies over HTTPS only; set by `--cert`.")

@@ -1,0 +1,142 @@
+"""What the tests of the cloud share: the service in this process, and a board that speaks PROTOCOL.md."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from otacloud.app import build_services, create_app, prepare
+from otacloud.engine import Engine
+from otacloud.services import Services
+from otacloud.settings import Settings
+from otaspec import image_file, mac
+from otaspec.image import LINUX_HOST
+
+START = 1_700_000_000
+
+
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.time = START
+
+    def __call__(self) -> int:
+        return self.time
+
+
+@dataclass
+class Service:
+    cloud: Services
+    http: httpx.AsyncClient
+    token: str
+
+    async def call(self, method: str, path: str, status: int = 200, **options: Any) -> Any:
+        """The JSON of a management call that must end with `status`."""
+        options.setdefault("headers", {"Authorization": f"Bearer {self.token}"})
+        answer = await self.http.request(method, "/api/v1" + path, **options)
+        assert answer.status_code == status, answer.text
+        return answer.json() if answer.content else None
+
+    async def product(self, pk: str = "thermostat", **fields: Any) -> dict[str, Any]:
+        return await self.call("POST", "/products", 201, json={"pk": pk, **fields})  # type: ignore[no-any-return]
+
+
+@asynccontextmanager
+async def started(
+    data: Path, clock: Clock, engine: Engine | None = None, **settings: Any
+) -> AsyncIterator[Service]:
+    """The service with its background tasks, called without a socket."""
+    cloud = build_services(Settings(data=data, **settings), engine, clock)
+    token = await prepare(cloud)
+    app = create_app(cloud)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://cloud") as http,
+    ):
+        yield Service(cloud, http, token or "")
+
+
+def image(fill: bytes = b"one", size: int = 4096, chip: int = LINUX_HOST) -> bytes:
+    """A small sound app image: description, then `fill` over and over."""
+    body = image_file.pack_desc() + (fill * size)[:size]
+    return image_file.build([(0x3F400020, body)], chip)
+
+
+@dataclass
+class Board:
+    """The device side of PROTOCOL.md, over any httpx client."""
+
+    http: httpx.AsyncClient
+    pk: str
+    dn: str
+    ds: bytes = b""
+    token: str = ""
+    says: dict[str, Any] = field(
+        default_factory=lambda: {
+            **{"board": "LINUX_HOST", "chip": LINUX_HOST, "version": "1.0.0", "image_sha256": "0" * 64},
+            **{"slot": "ota_0", "seq": 1, "state": "idle", "agent": 1},
+            **{"staging": 65536, "ram": 65536, "codecs": [0, 1, 2]},
+        }
+    )
+    last_id: int = 0
+
+    async def _handshake(self, call: str, secret: bytes) -> httpx.Response:
+        names = {"pk": self.pk, "dn": self.dn}
+        nonce = (await self.http.post("/v1/challenge", json=names)).json()["nonce"]
+        mine = os.urandom(16)
+        prove = mac.register if call == "register" else mac.login
+        proof = prove(secret, self.pk, self.dn, nonce, mine).hex()
+        body = {**names, "nonce": nonce, "device_nonce": mine.hex(), "mac": proof}
+        return await self.http.post("/v1/" + call, json=body)
+
+    async def register(self, ps: bytes) -> httpx.Response:
+        answer = await self._handshake("register", ps)
+        if answer.status_code == 200:
+            self.ds = bytes.fromhex(answer.json()["ds"])
+        return answer
+
+    async def login(self) -> httpx.Response:
+        answer = await self._handshake("login", self.ds)
+        if answer.status_code == 200:
+            self.token = answer.json()["token"]
+        return answer
+
+    @property
+    def bearer(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"}
+
+    async def try_poll(self, **change: Any) -> httpx.Response:
+        self.nonce = os.urandom(16)
+        body = {"nonce": self.nonce.hex(), **self.says, **change}
+        return await self.http.post("/v1/poll", json=body, headers=self.bearer)
+
+    async def poll(self, **change: Any) -> dict[str, Any]:
+        """The answer, its MAC checked."""
+        answer = await self.try_poll(**change)
+        assert answer.status_code == 200, answer.text
+        expected = mac.answer(self.ds, self.pk, self.dn, self.nonce, answer.content)
+        assert answer.headers["driblet-mac"] == expected.hex()
+        return answer.json()  # type: ignore[no-any-return]
+
+    def new_report(self, update: dict[str, Any], state: str, **fields: Any) -> dict[str, Any]:
+        self.last_id += 1
+        named = {name: update[name] for name in ("rollout", "seq", "version")}
+        return {"id": self.last_id, "state": state, **named, **fields}
+
+    async def report(self, *reports: dict[str, Any]) -> list[int]:
+        answer = await self.http.post("/v1/report", json={"reports": reports}, headers=self.bearer)
+        assert answer.status_code == 200, answer.text
+        return answer.json()["accepted"]  # type: ignore[no-any-return]
+
+
+async def joined(service: Service, product: dict[str, Any], dn: str, **says: Any) -> Board:
+    """A board that has registered with the product secret and logged in."""
+    board = Board(service.http, product["pk"], dn)
+    board.says.update(says)
+    assert (await board.register(bytes.fromhex(product["ps"]))).status_code == 200
+    assert (await board.login()).status_code == 200
+    return board
