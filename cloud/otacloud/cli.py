@@ -1,5 +1,66 @@
 """Commands of the cloud."""
 
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
 import typer
+from otaboards import console
 
 app = typer.Typer()
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8070,
+    data: Annotated[Path | None, typer.Option(help="Folder for database, objects and master key.")] = None,
+    database: Annotated[str | None, typer.Option(help="SQLAlchemy URL instead of SQLite.")] = None,
+    cert: Annotated[Path | None, typer.Option(help="PEM certificate: serves HTTPS.")] = None,
+    key: Annotated[Path | None, typer.Option(help="PEM private key of --cert.")] = None,
+    as_json: Annotated[bool, console.JSON] = False,
+) -> None:
+    """Run the service: API, boards and console on one port.
+
+    The first start makes the database, the master key and an admin token, which is
+    shown this once.
+
+    Examples:
+
+        driblet serve --data build/cloud
+
+        driblet serve --host 0.0.0.0 --cert server.pem --key server.key
+    """
+    from otacloud import logs
+    from otacloud.app import build_services, prepare
+    from otacloud.server import Listen
+    from otacloud.server import serve as run
+    from otacloud.settings import Settings
+
+    given: dict[str, Any] = {"data": data, "database_url": database, "secure_cookies": True if cert else None}
+    settings = Settings(**{name: value for name, value in given.items() if value is not None})
+    logs.set_up(settings.log_json)
+    listen = Listen(host, port, cert, key)
+    cloud = build_services(settings)
+
+    async def main() -> None:
+        token = await prepare(cloud)
+        with listen.bind() as listener:
+            _announce(listen.url(listener), token, settings.data, as_json)
+            await run(cloud, listen, listener)
+
+    asyncio.run(main())
+
+
+def _announce(url: str, token: str | None, data: Path, as_json: bool) -> None:
+    """The one line that a program waits for, or the few that a person reads."""
+    if as_json:
+        print(json.dumps({"url": url, "token": token, "data": str(data)}), flush=True)
+        return
+    print(f"driblet is at {url}")
+    if token:
+        print(f"admin token (shown this once): {token}")
+    sys.stdout.flush()
+    console.err.print(f"data is in {data}; stop with Ctrl-C")

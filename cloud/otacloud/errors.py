@@ -7,6 +7,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from otaspec.errors import TABLE, OtaError, code, error
+from otaspec.remedies import REMEDIES
 from starlette.exceptions import HTTPException
 
 log = structlog.get_logger()
@@ -37,12 +38,19 @@ def refuse(name: str, evidence: str = "") -> OtaError:
 
 
 def explain(number: int) -> dict[str, str]:
-    """Name, cause and remedy of `number`; empty for 0 and for a number from a newer agent."""
-    name = TABLE[number][0] if number in TABLE else str(number)
-    return {"name": name, "cause": name.replace("_", " ").capitalize(), "remedy": ""}
+    """Name, cause and remedy of `number`, also of one that only a newer agent knows."""
+    if number not in TABLE:
+        return {
+            "name": f"ERROR_{number}",
+            "cause": "The board reported a number that this server does not know.",
+            "remedy": "Update the server: its table of errors is older than the board's.",
+        }
+    cause, remedy = REMEDIES[number]
+    return {"name": TABLE[number][0], "cause": cause, "remedy": remedy}
 
 
 def body(problem: OtaError) -> dict[str, Any]:
+    """The JSON of an error answer."""
     text = explain(problem.code)
     message = f"{text['cause']} ({problem.evidence})" if problem.evidence else text["cause"]
     return {"error": problem.name, "code": problem.code, "message": message, "remedy": text["remedy"]}
