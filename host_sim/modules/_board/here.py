@@ -24,6 +24,7 @@ def _map_rtc(path: str):
     return found
 
 
+libc.die_with_parent()
 _flash_path = _take("DRIBLET_SIM_FLASH")
 rtc = _map_rtc(_take("DRIBLET_SIM_RTC"))
 _size = rtc[layout.W_FLASH_SIZE]

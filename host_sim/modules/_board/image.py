@@ -3,7 +3,7 @@
 import hashlib
 import struct
 
-from _board import hot
+from _board import _hot
 
 _CHUNK = 4096
 
@@ -31,7 +31,7 @@ def verifies(window, size: int, chip_id: int) -> bool:
 
 
 def _xor(window, at: int, length: int) -> int:
-    return hot.xor_all(window(at, length), length)
+    return _hot.xor_all(window(at, length), length)
 
 
 def _sha256(window, size: int) -> bytes:

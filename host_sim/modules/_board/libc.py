@@ -9,11 +9,14 @@ _close = _lib.func("i", "close", "i")
 _mmap = _lib.func("P", "mmap", "PLiiil")
 _memset = _lib.func("P", "memset", "PiL")
 _kill = _lib.func("i", "kill", "ii")
+_prctl = _lib.func("i", "prctl", "iiiii")
 _getpid = _lib.func("i", "getpid", "")
 exit_now = _lib.func("v", "_exit", "i")  # no `finally`, no atexit: as on a reset
 fork = _lib.func("i", "fork", "")
 waitpid = _lib.func("i", "waitpid", "ipi")
 
+_PR_SET_PDEATHSIG = 1
+_SIGKILL = 9
 _O_RDWR = 2
 _PROT_READ_WRITE = 3
 _MAP_SHARED = 1
@@ -48,4 +51,9 @@ def fill(address: int, value: int, size: int) -> None:
 
 def kill_self() -> None:
     """A power cut: SIGKILL, nothing runs after it."""
-    _kill(_getpid(), 9)
+    _kill(_getpid(), _SIGKILL)
+
+
+def die_with_parent() -> None:
+    """A board does not outlive the simulator, however that ends."""
+    _prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)

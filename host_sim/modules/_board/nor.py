@@ -6,7 +6,7 @@ does: on a chip it would silently write something else. Every page program and e
 is one operation; the gate counts it and may cut the power there.
 """
 
-from _board import hot, layout, libc, tear
+from _board import _hot, layout, libc, tear
 
 
 class FlashError(Exception):
@@ -52,14 +52,14 @@ class Nor:
 
     def _program_page(self, at: int, page) -> None:
         old = self._bytes[at : at + len(page)]
-        if hot.needs_erase(old, page, len(page)):
+        if _hot.needs_erase(old, page, len(page)):
             self._refuse("program at 0x%x needs a 0 to become a 1: erase first" % at)
         cut = self._gate.begin()
         if cut and cut != layout.CUT_AFTER:
             if cut != layout.CUT_BEFORE:
                 tear.program(self, at, page, cut, self._gate)
             self._gate.cut()
-        hot.program(old, page, len(page))
+        _hot.program(old, page, len(page))
         self._gate.settle(at, len(page), old)
         self._gate.programmed()
         if cut:
