@@ -146,3 +146,14 @@ def blot(k: int) -> tuple:
     (SLOTS.md, hole T2). Any bit of the CRC cleared first, and no tear of the erase can do that.
     """
     return ("P", k, 28, b"\0\0\0\0")
+
+
+def replace(entries: tuple, k: int, raw: bytes, split: bool = True) -> list:
+    """Operations that turn entry k into `raw` (BLANK: erased only), with as few holes as the flash allows."""
+    ops = []
+    if entries[k] != BLANK:
+        ops = [blot(k)] if split else []
+        ops.append(("E", k))
+    elif not split:
+        ops = [("E", k)]
+    return ops if raw == BLANK else ops + writes(k, raw, split)[1:]
