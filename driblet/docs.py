@@ -1,15 +1,17 @@
 """Writes the reference pages that are generated: `make docs`. A test holds the pages to what the code says.
 
-docs/cli.md from the commands themselves, docs/errors.md from the table of errors and its remedies.
+docs/cli.md from the commands themselves, docs/errors.md from the table of errors and its remedies,
+the table in boards/README.md from the boards.
 """
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import typer
+from otaboards import Board, all_boards
 from otaspec.errors import COUNT, IGNORE, SWITCH, TABLE
+from otaspec.image import LINUX_HOST
 from otaspec.remedies import REMEDIES
 from typer.cli import get_docs_for_click
 
@@ -24,6 +26,8 @@ _FAULTS = {
     6: "what a user gave a tool",
     7: "put off, not failed",
 }
+ROOT = Path(__file__).resolve().parents[1]
+_TABLE_BEGINS, _TABLE_ENDS = "<!-- boards: make docs -->", "<!-- /boards -->"
 _COARSE = {-1: "-1 upgrade", -2: "-2 download", -3: "-3 verification", -4: "-4 write"}
 _REACTIONS = {
     SWITCH: "tries another source, then later",
@@ -62,16 +66,35 @@ def command() -> Any:
     return typer.main.get_command(cli.app)
 
 
-PAGES: dict[str, Callable[[], str]] = {"docs/cli.md": cli_page, "docs/errors.md": errors_page}
+def boards_page() -> str:
+    """boards/README.md with its table of boards made anew; the rest is written by hand."""
+    text = (ROOT / "boards/README.md").read_text()
+    before, rest = text.split(_TABLE_BEGINS)
+    rows = [_board_row(board) for board in all_boards() if board.folder.is_relative_to(ROOT)]
+    head = ["| board | chip | flash | slots | codecs | run on hardware |", "|---|---|---|---|---|---|"]
+    table = "\n".join([*head, *rows])
+    return f"{before}{_TABLE_BEGINS}\n{table}\n{_TABLE_ENDS}{rest.split(_TABLE_ENDS)[1]}"
+
+
+def _board_row(board: Board) -> str:
+    tried = "simulator only" if board.chip_id == LINUX_HOST else "yes" if board.tried_on_hardware else "never"
+    codecs = ", ".join(str(codec) for codec in board.codecs)
+    slots = f"{len(board.slots)} x {board.slot_size >> 10} KB"
+    return f"| {board.name} | {board.chip} | {board.flash_size >> 20} MB | {slots} | {codecs} | {tried} |"
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "docs/cli.md": cli_page,
+    "docs/errors.md": errors_page,
+    "boards/README.md": boards_page,
+}
 
 
 def main() -> None:
-    """Writes every page below the folder that is named, or the current one."""
-    folder = Path(sys.argv[1] if len(sys.argv) > 1 else ".")
+    """Writes every page."""
     cli.load_commands()
     for name, page in PAGES.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(page())
+        (ROOT / name).write_text(page())
 
 
 if __name__ == "__main__":

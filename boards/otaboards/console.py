@@ -12,7 +12,7 @@ from rich.console import Console
 out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
 err = Console(stderr=True, highlight=False)
 
-JSON: Any = typer.Option("--json", help="Print one JSON object instead of text.")
+JSON: Any = typer.Option("--json", help="Print JSON instead of text.")
 
 
 def print_json(value: Any) -> None:

@@ -269,8 +269,8 @@ REMEDIES = {
         "Choose a board of the image's chip (`driblet board list`), or build for this one.",
     ),
     607: (
-        "No board of this chip has a slot that is large enough.",
-        "Describe your own board with `driblet board new`, with larger slots.",
+        "No board of this chip has slots that are large enough for the image.",
+        "Make the image smaller, or describe a board with larger slots or more flash: `driblet board new`.",
     ),
     608: (
         "There is a release with this version already.",
@@ -327,6 +327,10 @@ REMEDIES = {
     620: (
         "The package could not be made.",
         "The detail says why. Mend that and start the job again, or upload the release anew.",
+    ),
+    621: (
+        "The description of this board is wrong.",
+        "Mend the named field of its board.toml; boards/README.md explains every field.",
     ),
     701: (
         "The application asked the agent to wait.",

@@ -1,0 +1,6 @@
+"""Freezes the agent into a board's firmware: `make BOARD=... FROZEN_MANIFEST=<this file>` in ports/esp32.
+
+A board of its own needs may have a manifest.py in its folder, which is then taken instead of this one.
+"""
+
+include("../../../firmware/manifest.py")
