@@ -241,7 +241,7 @@ class NVS:
 
     def _write(self, key: str, kind: int, value) -> None:
         gate = here.the_gate
-        cut = gate.begin()
+        cut = gate.begin(layout.OP_NVS, 0)
         if cut and (cut == layout.CUT_BEFORE or (cut != layout.CUT_AFTER and gate.seed() & 1)):
             gate.cut()  # a torn NVS write is, by its format, either not there or whole
         fits = nvs.put(_nvs(), self._namespace, key, kind, value)

@@ -14,8 +14,8 @@ class Gate:
         self._sectors = flash_size // L.SECTOR
         self._reads = tear.Dice(words[L.W_BOOTS] + 1)
 
-    def begin(self) -> int:
-        """To be called before an operation: 0, or how the operation that follows is to be cut (CUT_*)."""
+    def begin(self, what: int, at: int) -> int:
+        """To be called before operation `what` (OP_*) at an address: 0, or how it is to be cut (CUT_*)."""
         w = self._w
         return w[L.W_CUT_KIND] if w[L.W_CUT_AT] == w[L.W_OPERATIONS] + 1 else 0
 

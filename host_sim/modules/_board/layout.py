@@ -66,6 +66,10 @@ EXIT_PANIC = 4  # abort() of ESP-IDF
 EXIT_BOOT = 5  # the bootloader chose a partition
 EXIT_NOTHING_BOOTS = 6
 
+OP_ERASE = 1
+OP_PROGRAM = 2
+OP_NVS = 3
+
 CUT_BEFORE = 1
 CUT_AFTER = 2
 CUT_PREFIX = 3  # the first words only: in order

@@ -54,7 +54,7 @@ class Nor:
         old = self._bytes[at : at + len(page)]
         if _hot.needs_erase(old, page, len(page)):
             self._refuse("program at 0x%x needs a 0 to become a 1: erase first" % at)
-        cut = self._gate.begin()
+        cut = self._gate.begin(layout.OP_PROGRAM, at)
         if cut and cut != layout.CUT_AFTER:
             if cut != layout.CUT_BEFORE:
                 tear.program(self, at, page, cut, self._gate)
@@ -69,7 +69,7 @@ class Nor:
         """Erases the sector at `at`, a multiple of 4,096: one operation."""
         if at % layout.SECTOR or not 0 <= at < self.size:
             self._refuse("erase at 0x%x: no sector starts there" % at)
-        cut = self._gate.begin()
+        cut = self._gate.begin(layout.OP_ERASE, at)
         if cut and cut != layout.CUT_AFTER:
             if cut != layout.CUT_BEFORE:
                 tear.erase(self, at, cut, self._gate)
