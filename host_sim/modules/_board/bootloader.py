@@ -10,6 +10,8 @@ import sys
 from binascii import hexlify
 
 from _board import here, layout
+from _board.otaspec import bundle
+from _board.otaspec.image import DESC_SIZE
 from _board.second_stage import Bootloader, NothingBoots
 
 
@@ -38,16 +40,28 @@ def _unpack(read, image, target: str) -> str:
         return target
     except OSError:
         pass
-    from _board.otaspec import bundle
-
     fresh = "%s.%s" % (target, hexlify(os.urandom(6)).decode())
     os.mkdir(fresh)
-    bundle.unpack(read, image, fresh)
+    _, at, size = image.segments[0]
+    at, size = at + DESC_SIZE, size - DESC_SIZE
+    for name, where, length in bundle.entries(read, at, size):
+        _make_folders(fresh, name.split("/")[:-1])
+        with open(fresh + "/" + name, "wb") as file:
+            bundle.extract(read, where, length, file.write)
     try:
         os.rename(fresh, target)
     except OSError:
         pass  # another board was faster; its bundle is the same
     return target
+
+
+def _make_folders(base: str, parts) -> None:
+    for part in parts:
+        base += "/" + part
+        try:
+            os.mkdir(base)
+        except OSError:
+            pass  # is there already
 
 
 run(sys.argv[1], int(sys.argv[2]), os.getenv("DRIBLET_SIM_UNPACK") or "")
