@@ -13,6 +13,7 @@ from otaspec import errors
 from otaboards.folders import build_folder
 
 NATIVE_MODULE = "_hot.py"  # the only module that is compiled to machine code
+HOST_ONLY = ("otaspec/bundle.py", "otaspec/image_file.py", "otaspec/remedies.py")  # what no board needs
 _DECORATOR = re.compile(r"^@micropython\.(viper|native|asm_\w+)\b.*$", re.MULTILINE)
 _TIMEOUT = 60  # seconds, for one module
 

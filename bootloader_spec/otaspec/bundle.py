@@ -7,6 +7,7 @@ whole bundle. Built on the host, sorted by name, without times or rights: the sa
 from struct import pack, unpack
 
 from .errors import InputError, code
+from .image import DESC_SIZE, Image  # noqa: F401 - for the annotation
 
 MAGIC = b"BNDL"
 VERSION = 1
@@ -28,6 +29,14 @@ def build(files: dict) -> bytes:
             raise ValueError("%r is no name for a bundle" % name)
         parts += [pack("<IB", len(files[name]), len(name)), name.encode(), files[name]]
     return b"".join(parts)
+
+
+def in_image(read: "callable", found: "Image") -> list:
+    """`entries` of the bundle in a LINUX_HOST image: behind the app description in its one segment."""
+    if len(found.segments) != 1 or found.segments[0][2] < DESC_SIZE + HEADER:
+        raise _bad("%d segments, not one that holds it" % len(found.segments))
+    _, at, size = found.segments[0]
+    return entries(read, at + DESC_SIZE, size - DESC_SIZE)
 
 
 def entries(read: "callable", at: int, size: int) -> list:
