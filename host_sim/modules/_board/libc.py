@@ -13,7 +13,8 @@ _prctl = _lib.func("i", "prctl", "iiiii")
 _getpid = _lib.func("i", "getpid", "")
 exit_now = _lib.func("v", "_exit", "i")  # no `finally`, no atexit: as on a reset
 fork = _lib.func("i", "fork", "")
-waitpid = _lib.func("i", "waitpid", "ipi")
+alarm = _lib.func("i", "alarm", "i")  # SIGALRM ends this process after so many seconds
+_waitpid = _lib.func("i", "waitpid", "iPi")
 
 _PR_SET_PDEATHSIG = 1
 _SIGKILL = 9
@@ -43,6 +44,18 @@ def view(address: int, size: int) -> bytearray:
 def words(address: int, count: int):
     """The mapped bytes as an array of uint32."""
     return uctypes.struct(address, {"w": (uctypes.ARRAY | 0, count | uctypes.UINT32)}).w
+
+
+def words_of(memory: bytearray):
+    """The same over memory of ours, which must stay alive."""
+    return words(uctypes.addressof(memory), len(memory) // 4)
+
+
+def wait_for(child: int) -> int:
+    """The wait status of a child that has ended: 0 if all went well."""
+    status = bytearray(4)
+    _waitpid(child, uctypes.addressof(status), 0)
+    return int.from_bytes(status, "little")
 
 
 def fill(address: int, value: int, size: int) -> None:

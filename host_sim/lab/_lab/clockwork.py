@@ -1,0 +1,42 @@
+"""asyncio on simulated time: where a chip would wait, the clock is put forward."""
+
+import asyncio
+import time
+from asyncio import core
+
+from _board import layout
+
+from _lab import ends
+
+_LONGEST = 120 * 86400 * 1000  # ms of one run
+
+
+class Clockwork:
+    """In place of asyncio's IOQueue: nothing here waits for a socket. `rtc`: words of the RTC memory."""
+
+    rtc = None
+    _feeds = -1
+    _fed = 0
+
+    def wait_io_event(self, ms: int) -> None:
+        if ms < 0:
+            raise (ends.Bitten if self.rtc[layout.W_WDT_TIMEOUT] else ends.Stuck)
+        timeout, feeds = self.rtc[layout.W_WDT_TIMEOUT], self.rtc[layout.W_WDT_FEEDS]
+        now = time.elapsed_ms()
+        if feeds != Clockwork._feeds:
+            Clockwork._feeds, Clockwork._fed = feeds, now
+        if timeout and now + ms - Clockwork._fed > timeout:
+            raise ends.Bitten
+        if now > _LONGEST:
+            raise RuntimeError("a run of more than %d days" % (_LONGEST // 86400000))
+        time.advance(ms)
+
+    def remove(self, task) -> None:
+        pass
+
+
+def start(rtc) -> None:
+    """A fresh event loop, as after a reset."""
+    Clockwork.rtc = rtc
+    core.IOQueue = Clockwork
+    asyncio.new_event_loop()

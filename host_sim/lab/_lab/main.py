@@ -1,0 +1,106 @@
+"""Runs one update of one board to its end, forks at the given operations, judges every fork.
+
+stdin: one JSON object, the job (otasim/lab.py makes it). stdout: one JSON object per line: the uncut
+run first, then one for each point.
+"""
+
+import gc
+import json
+import sys
+
+from _board import layout, libc
+from _board.second_stage import Bootloader, NothingBoots
+
+from _lab import clockwork, ends, judge, server, world
+
+_MAX_BOOTS = 40
+
+
+class Run:
+    def __init__(self, job: dict) -> None:
+        self.job = job
+        points = {}
+        for operation, kind, seed, then in job["points"]:
+            points.setdefault(operation, []).append((kind, seed, then))
+        self.world = world.World(job["flash"], job["flash_size"], job["chip"], job["unit"], points)
+        self.world.install()
+        self.gate = self.world.the_gate
+        self.gate.trace = [] if job["trace"] else None
+        self.gate.lost = self.lost
+        self.server = server.Server(self.world, job)
+        self.loader = Bootloader(self.world.flash, job["chip"], job["variant"], bytearray(job["buffer"]))
+        self.judge = judge.Judge(self.world, self.loader, job)
+        self.boots = 0
+
+    def to_the_end(self) -> str:
+        """The outcome."""
+        rtc, cause = self.world.rtc, layout.PWRON_RESET
+        row = None
+        for self.boots in range(1, _MAX_BOOTS + 1):
+            rtc[layout.W_RESET_CAUSE], rtc[layout.W_WDT_TIMEOUT] = cause, 0
+            try:
+                self.gate.power_on()
+                row, image = self.loader.run()
+                self.judge.booted(row, image)
+                rtc[layout.W_RUNNING] = self.loader.rows.index(row)
+                rtc[layout.W_WDT_TIMEOUT] = self.job["watchdog_ms"]
+                self.firmware()
+            except NothingBoots as error:
+                self.judge.why = str(error)
+                return judge.BRICK
+            except ends.Settled:
+                return self.judge.settled(row)
+            except ends.Ends as end:
+                cause = end.cause
+        return self.judge.worn_out()
+
+    def firmware(self) -> None:
+        """Returns never: each boot ends in one of `ends`."""
+        new = self.judge.running == self.job["new"]
+        release = self.job["release"] if new else "good"
+        self.server.reachable = release != "offline"
+        if release != "hang":
+            self.agent("app_" + (release if release in ("self_test", "import", "hang_late") else "good"))
+        # hung, or back at the REPL
+        raise (ends.Bitten if self.world.rtc[layout.W_WDT_TIMEOUT] else ends.Stuck)
+
+    def agent(self, app: str) -> None:
+        clockwork.start(self.world.rtc)
+        gc.collect()
+        from otaagent import boot, http
+
+        http.Client = server.Client
+        server.Client.server = self.server
+        sys.modules.pop(app, None)
+        try:
+            boot.run(app)
+        except Exception as error:
+            if self.job["trace"]:
+                sys.print_exception(error, sys.stderr)
+
+    def say(self, outcome: str, **more) -> None:
+        rtc = self.world.rtc
+        found = {
+            "outcome": outcome, "why": self.judge.why, "boots": self.boots, "cuts": self.gate.cuts,
+            "operations": rtc[layout.W_OPERATIONS], "erases": rtc[layout.W_ERASES], "bytes": self.server.sent,
+            "unmonitored": self.judge.unmonitored,
+        }  # fmt: skip
+        found.update(more)
+        print(json.dumps(found))
+
+    def lost(self, status: int) -> None:
+        self.say(
+            "lost", point=[self.world.rtc[layout.W_OPERATIONS] + 1, 0, 0, None], why="status %d" % status
+        )
+
+
+def main() -> None:
+    run = Run(json.loads(sys.stdin.readline()))
+    outcome = run.to_the_end()
+    if run.gate.point:  # a fork
+        run.say(outcome, point=run.gate.point)
+        libc.exit_now(0)
+    run.say(outcome, reports=run.server.reports, trace=run.gate.trace)
+
+
+main()

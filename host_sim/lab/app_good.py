@@ -1,0 +1,6 @@
+import asyncio
+
+
+async def main(agent):
+    while True:
+        await asyncio.sleep(1)

@@ -1,0 +1,1 @@
+raise ValueError("this release does not even import")

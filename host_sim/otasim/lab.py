@@ -1,0 +1,203 @@
+"""The fault lab: agent, bootloader and flash in one MicroPython process that forks at each operation.
+
+A fork loses its power there, starts again, goes on to the end and is judged. Layer 1 of the proof
+that nothing bricks a board; `prove` and the tests stand on it.
+"""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from otaboards import runtime as runtimes
+from otaboards.runtime import Runtime
+
+from otasim import parts
+from otasim.parts import layout
+
+RELEASES = ("good", "self_test", "import", "hang", "hang_late", "offline")
+WHAT = {layout.OP_ERASE: "erase", layout.OP_PROGRAM: "program", layout.OP_NVS: "nvs"}
+_LAB = parts.MODULES.parent / "lab"
+_HEAP = "3M"
+_LINE_LIMIT = 1 << 24
+
+
+@dataclass(frozen=True, order=True)
+class Point:
+    """Where and how the power goes. then: (operations after the restart, kind, seed) of a second cut."""
+
+    operation: int
+    kind: str
+    seed: int = 0
+    then: tuple[int, str, int] | None = None
+
+    def packed(self) -> list[Any]:
+        then = self.then and [self.then[0], layout.CUT_NAMES.index(self.then[1]), self.then[2]]
+        return [self.operation, layout.CUT_NAMES.index(self.kind), self.seed, then]
+
+    @staticmethod
+    def unpacked(packed: Sequence[Any]) -> "Point":
+        operation, kind, seed, then = packed
+        second = (then[0], layout.CUT_NAMES[then[1]], then[2]) if then else None
+        return Point(operation, layout.CUT_NAMES[kind], seed, second)
+
+
+@dataclass(frozen=True)
+class Update:
+    """What is tried: a board's flash before the update, and the package that it is offered.
+
+    `firmware`: folders with the agent and with otaspec, compiled. release: one of RELEASES: how the new
+    image behaves once it runs. watchdog_ms: left running by the bootloader, 0: stock.
+    """
+
+    flash: Path
+    package: Path
+    firmware: tuple[Path, ...]
+    chip_id: int
+    old_sha256: str
+    new_sha256: str
+    seq: int
+    version: str
+    settings: dict[str, Any]  # pk, dn, ds as in the board's NVS
+    release: str = "good"
+    variant: str = "stock"
+    watchdog_ms: int = 0
+    write_unit: int = 1
+
+    def for_release(self, release: str) -> "Update":
+        return replace(self, release=release)
+
+    def expected(self) -> str:
+        """The one right outcome."""
+        return "new" if self.release == "good" else "old"
+
+    def job(self, points: Iterable[Point], trace: bool) -> dict[str, Any]:
+        package = self.package.read_bytes()
+        return {
+            "flash": str(self.flash),
+            "flash_size": self.flash.stat().st_size,
+            "chip": self.chip_id,
+            "unit": self.write_unit,
+            "variant": self.variant,
+            "watchdog_ms": self.watchdog_ms,
+            "buffer": 65536,
+            "package": str(self.package),
+            "package_size": len(package),
+            "etag": f'"{hashlib.sha256(package).hexdigest()}"',
+            "old": self.old_sha256,
+            "new": self.new_sha256,
+            "seq": self.seq,
+            "version": self.version,
+            "release": self.release,
+            "pk": self.settings["pk"],
+            "dn": self.settings["dn"],
+            "ds": self.settings["ds"].hex(),
+            "points": [point.packed() for point in points],
+            "trace": trace,
+        }
+
+
+@dataclass(frozen=True)
+class Survey:
+    """The uncut run: its outcome, and each operation as (what, address)."""
+
+    outcome: str
+    why: str
+    boots: int
+    erases: int
+    bytes: int
+    reports: list[tuple[str, int]]
+    trace: list[tuple[str, int]] = field(repr=False)
+
+    @property
+    def operations(self) -> int:
+        return len(self.trace)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one cut run. extra_*: beyond what the uncut run took."""
+
+    point: Point
+    outcome: str
+    why: str
+    boots: int
+    cuts: int
+    extra_erases: int
+    extra_bytes: int
+    unmonitored: bool
+
+
+class LabError(Exception):
+    """The lab itself failed: its process ended badly. str() holds what it said."""
+
+
+def _command(runtime: Runtime, update: Update) -> list[str]:
+    lab = runtimes.compile_tree([_LAB], arch=runtime.arch) / _LAB.name
+    path = [lab, parts.stand_ins(runtime), *update.firmware]
+    return runtime.command(["-m", "_lab.main"], heap=_HEAP, path=path)
+
+
+async def _run(
+    runtime: Runtime, update: Update, points: Sequence[Point], trace: bool
+) -> AsyncIterator[dict[str, Any]]:
+    """Each line that a lab process says."""
+    child = await asyncio.create_subprocess_exec(
+        *_command(runtime, update),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={},
+        limit=_LINE_LIMIT,
+        start_new_session=True,
+    )
+    assert child.stdin is not None
+    assert child.stdout is not None
+    assert child.stderr is not None
+    complaints = asyncio.create_task(child.stderr.read())
+    try:
+        child.stdin.write(json.dumps(update.job(points, trace)).encode() + b"\n")
+        await child.stdin.drain()
+        async for line in child.stdout:
+            if line.startswith(b"{"):
+                yield json.loads(line)
+        status = await child.wait()
+        if status:
+            said = (await complaints).decode(errors="replace")
+            raise LabError(f"the lab ended with status {status}\n{said[-2000:]}")
+    finally:
+        if child.returncode is None:
+            child.kill()
+            await child.wait()
+        await complaints
+
+
+async def survey(runtime: Runtime, update: Update) -> Survey:
+    """Runs the update uncut. LabError where the lab cannot run it."""
+    async for said in _run(runtime, update, (), True):
+        trace = [(WHAT[what], at) for what, at in said["trace"]]
+        names = ("outcome", "why", "boots", "erases", "bytes")
+        return Survey(**{n: said[n] for n in names}, reports=said["reports"], trace=trace)
+    raise LabError("the lab said nothing")
+
+
+async def judge(
+    runtime: Runtime, update: Update, base: Survey, points: Sequence[Point]
+) -> AsyncIterator[Verdict]:
+    """A verdict for each point, in one process."""
+    async for said in _run(runtime, update, points, False):
+        if "point" not in said:
+            continue
+        yield Verdict(
+            point=Point.unpacked(said["point"]),
+            outcome=said["outcome"],
+            why=said["why"],
+            boots=said["boots"],
+            cuts=said["cuts"],
+            extra_erases=said["erases"] - base.erases,
+            extra_bytes=said["bytes"] - base.bytes,
+            unmonitored=said["unmonitored"],
+        )
