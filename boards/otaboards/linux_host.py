@@ -58,7 +58,7 @@ def pack_image(files: Mapping[str, bytes], version: str) -> bytes:
 
 def agent_files(arch: str | None) -> dict[str, bytes]:
     """What every LINUX_HOST image holds: otaspec and otaagent as .mpy, boot.py and main.py."""
-    agent = _agent_package()
+    agent = agent_package()
     tree = compile_tree([Path(otaspec.__file__).parent, agent], arch=arch)
     skip = {Path(name).with_suffix(".mpy").as_posix() for name in HOST_ONLY}
     files = {name: data for name, data in folder_files(tree).items() if name not in skip}
@@ -76,7 +76,7 @@ def folder_files(folder: Path) -> dict[str, bytes]:
     }
 
 
-def _agent_package() -> Path:
+def agent_package() -> Path:
     """The folder of otaagent, found without running it."""
     spec = find_spec("otaagent")
     if spec is None or not spec.submodule_search_locations:
