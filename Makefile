@@ -10,12 +10,18 @@ help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 $(VENV)/.stamp: requirements.lock pyproject.toml
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.12" * (sys.version_info < (3, 11)))'
+	$(PYTHON) -m otaboards.venv $(VENV)
 	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 
 setup: $(VENV)/.stamp  ## virtual environment with everything pinned
+
+# KEEP=1 leaves everything running; BAD=self-test|import|hang|hang-late|offline; OLD=old.bin NEW=new.bin
+demo: setup  ## the main job, from two releases to three confirmed boards
+	$(BIN)/driblet demo $(if $(KEEP),--keep) $(if $(BAD),--bad "$(BAD)") \
+	  $(if $(OLD),--old "$(OLD)") $(if $(NEW),--new "$(NEW)")
 
 check: setup  ## the fast part: style, types, import directions, quick tests (<= 60 s)
 	$(BIN)/ruff check $(SOURCES)
@@ -42,5 +48,5 @@ lock: setup  ## resolve pyproject.toml's requirements anew into requirements.loc
 clean:  ## remove what was built
 	rm -rf build .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help setup check test fix docs lock clean
+.PHONY: help setup demo check test fix docs lock clean
 .DEFAULT_GOAL := help

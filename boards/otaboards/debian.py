@@ -19,7 +19,7 @@ from otaspec import errors
 
 SUITE = "trixie"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-PACKAGES = ("micropython", "libc6", "libffi8", "libmbedcrypto16", "libmbedtls21", "libmbedx509-7")
+MICROPYTHON = ("micropython", "libc6", "libffi8", "libmbedcrypto16", "libmbedtls21", "libmbedx509-7")
 APT_TIMEOUT = 300  # seconds, for one call
 
 Progress = Callable[[str], None]
@@ -87,10 +87,12 @@ def mirrors_in(uris: str) -> list[str]:
     return sorted(dict.fromkeys(bases), key=lambda base: not base.endswith("/debian"))
 
 
-def unpack(architecture: Architecture, target: Path, progress: Progress) -> dict[str, str]:
+def unpack(
+    architecture: Architecture, target: Path, progress: Progress, packages: Sequence[str] = MICROPYTHON
+) -> dict[str, str]:
     """Fetches the packages and unpacks them into `target`. Returns name -> version.
 
-    Raises RUNTIME_MISSING where apt, a mirror or the package is not there.
+    Raises RUNTIME_MISSING where apt, a mirror or a package is not there.
     """
     for tool in ("apt-get", "apt-cache", "dpkg-deb"):
         if not shutil.which(tool):
@@ -101,23 +103,21 @@ def unpack(architecture: Architecture, target: Path, progress: Progress) -> dict
     if not candidates:
         raise missing("apt's sources name no Debian mirror")
     with tempfile.TemporaryDirectory(prefix="apt-", dir=target.parent) as scratch:
-        return _fetch(_Apt(Path(scratch), architecture), candidates, target, progress)
+        apt = _Apt(Path(scratch), architecture)
+        for mirror in candidates:
+            progress(f"reading the package list of Debian {SUITE} ({architecture.name}) at {mirror}")
+            if apt.update(mirror, packages[0]):
+                return _fetch(apt, packages, target, progress)
+    raise missing(f"no Debian {SUITE} at {', '.join(candidates)}: {apt.complaint}")
 
 
-def _fetch(apt: "_Apt", candidates: Sequence[str], target: Path, progress: Progress) -> dict[str, str]:
-    for mirror in candidates:
-        progress(f"reading the package list of Debian {SUITE} ({apt.architecture.name}) at {mirror}")
-        if apt.update(mirror):
-            break
-    else:
-        raise missing(f"no Debian {SUITE} at {', '.join(candidates)}: {apt.complaint}")
-    progress("fetching MicroPython and its libraries (4 MB)")
+def _fetch(apt: "_Apt", packages: Sequence[str], target: Path, progress: Progress) -> dict[str, str]:
+    progress(f"fetching {', '.join(packages)}")
     versions = {}
-    for package in apt.download(PACKAGES):
+    for package in apt.download(packages):
         name, version = package.name.split("_")[:2]
         versions[name] = version.replace("%3a", ":")
         subprocess.run(["dpkg-deb", "-x", package, target], check=True, capture_output=True, timeout=60)
-    shutil.rmtree(target / "usr/share", ignore_errors=True)  # manuals
     return versions
 
 
@@ -146,13 +146,13 @@ class _Apt:
             "-oAcquire::Retries=2",
         ]
 
-    def update(self, mirror: str) -> bool:
-        """Whether the suite at `mirror` is signed by Debian and has MicroPython."""
+    def update(self, mirror: str, package: str) -> bool:
+        """Whether the suite at `mirror` is signed by Debian and has `package`."""
         source = f"deb [arch={self.architecture.name} signed-by={KEYRING}] {mirror} {SUITE} main\n"
         (self.folder / "sources.list").write_text(source)
         self._run("apt-get", "update")
         # Not the exit status: hooks of the machine's own apt configuration may fail after a good update.
-        return bool(self._run("apt-cache", "show", PACKAGES[0]).stdout)
+        return bool(self._run("apt-cache", "show", package).stdout)
 
     def download(self, packages: Sequence[str]) -> list[Path]:
         """The package files of `packages`; apt checks their hashes against the signed list."""

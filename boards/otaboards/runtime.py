@@ -177,6 +177,7 @@ def _unpack(
         fresh = Path(scratch, "root")
         fresh.mkdir()
         versions = debian.unpack(architecture, fresh, progress)
+        shutil.rmtree(fresh / "usr/share", ignore_errors=True)  # manuals
         origin = f"Debian {debian.SUITE} {architecture.name} {versions['micropython']}{why}"
         runtime = probe(architecture.start(fresh), origin)
         record = {key: value for key, value in asdict(runtime).items() if key != "start"}
