@@ -12,10 +12,11 @@ help:  ## list the targets
 $(VENV)/.stamp: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed; name it like this: make PYTHON=python3.12" >&2; exit 1; }
-	$(PYTHON) -m otaboards.venv $(VENV)
-	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --editable .
-	touch $@
+	@$(PYTHON) -m otaboards.venv $(VENV)
+	@echo "installing the pinned packages into $(VENV) (half a minute, 500 MB)"
+	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
 
 setup: $(VENV)/.stamp  ## virtual environment with everything pinned
 
