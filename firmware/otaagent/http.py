@@ -159,7 +159,9 @@ class Client:
         self._origin = origin[:3]
         try:
             # The one call that blocks: MicroPython resolves names synchronously.
-            where = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)[0]
+            found = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
+            # IPv4 where there is one: names (localhost too) have IPv6 addresses that nobody serves.
+            where = next((a for a in found if a[0] == socket.AF_INET), found[0])
             s = socket.socket(where[0], where[1], where[2])
             s.setblocking(False)
             try:
