@@ -15,16 +15,22 @@ app = typer.Typer(
     help="Delta OTA for ESP32-class boards: tiny signed patches, power-cut proof updates.",
 )
 
-
-_loaded: list[str] = []
+_loaded: dict[str, str] = {}  # name of a part: why its commands are not here, empty if they are
 
 
 def load_commands() -> None:
-    """Adds every command of the installed parts, flat: `driblet diff`, `driblet sim`, ..."""
+    """Adds every command of the installed parts, flat: `driblet diff`, `driblet sim`, ...
+
+    A part whose dependencies are not installed brings none.
+    """
     for entry in sorted(entry_points(group="driblet.commands"), key=lambda e: e.name):
-        if entry.name not in _loaded:
-            _loaded.append(entry.name)
+        if entry.name in _loaded:
+            continue
+        _loaded[entry.name] = ""
+        try:
             app.add_typer(entry.load())
+        except ModuleNotFoundError as error:
+            _loaded[entry.name] = f"The commands of {entry.name} need {error.name}, which is not installed."
 
 
 @app.command()
@@ -49,6 +55,9 @@ def explain(
 def main() -> None:
     """Console script."""
     load_commands()
+    if sys.argv[1:2] in ([], ["-h"], ["--help"]):
+        for lacking in filter(None, _loaded.values()):
+            console.err.print(lacking, markup=False)
     try:
         app()
     except errors.OtaError as error:
