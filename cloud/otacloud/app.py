@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from otacloud import auth, deviceapi, devices, errors, packages, products
+from otacloud import auth, deviceapi, devices, errors, packages, products, releases, rollouts
 from otacloud.db import Database
 from otacloud.deviceauth import DeviceAuth
 from otacloud.engine import Engine, ProcessEngine
@@ -20,7 +20,14 @@ from otacloud.settings import Settings
 from otacloud.storage import Storage
 from otacloud.vault import Vault, load_master_key
 
-ROUTERS = (products.router, devices.router, deviceapi.router, packages.router)
+ROUTERS = (
+    products.router,
+    devices.router,
+    releases.router,
+    rollouts.router,
+    deviceapi.router,
+    packages.router,
+)
 
 
 def build_services(
@@ -56,28 +63,30 @@ async def prepare(cloud: Services) -> str | None:
     return await auth.bootstrap(cloud)
 
 
+@contextlib.asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """The background tasks; at the end everything acknowledged is on disk."""
+    cloud: Services = app.state.services
+    tasks = [
+        asyncio.create_task(cloud.presence.run()),
+        asyncio.create_task(cloud.runner.run(cloud.settings.workers)),
+    ]
+    yield
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    cloud.runner.close()
+    await cloud.presence.flush()
+    await cloud.db.close()
+
+
 def create_app(cloud: Services) -> FastAPI:
     """The application around prepared services."""
-
-    @contextlib.asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        tasks = [
-            asyncio.create_task(cloud.presence.run()),
-            asyncio.create_task(cloud.runner.run(cloud.settings.workers)),
-        ]
-        yield
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        cloud.runner.close()
-        await cloud.presence.flush()
-        await cloud.db.close()
-
     app = FastAPI(
         title="driblet",
         summary="Delta OTA for ESP32-class boards.",
         version="1",
-        lifespan=lifespan,
+        lifespan=_lifespan,
         generate_unique_id_function=_operation_id,
         docs_url=None,  # its page would load scripts from a third party
         redoc_url=None,

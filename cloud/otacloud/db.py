@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
-_PRAGMAS = (
+PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",  # what was acknowledged survives a power cut of the server too
     "PRAGMA busy_timeout=10000",
@@ -68,7 +68,7 @@ class Database:
 def _set_up_sqlite(connection: DBAPIConnection, _record: object) -> None:
     connection.isolation_level = None  # the driver must not begin transactions behind our back
     cursor = connection.cursor()
-    for pragma in _PRAGMAS:
+    for pragma in PRAGMAS:
         cursor.execute(pragma)
     cursor.close()
 

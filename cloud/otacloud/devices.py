@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from otacloud.auth import Operator, Viewer
-from otacloud.errors import explain, refuse
+from otacloud.errors import Problem, describe, refuse
 from otacloud.events import Event
 from otacloud.models import Device, DeviceLog, Product, Report
 from otacloud.products import Name, find
@@ -24,16 +24,6 @@ Access = Literal["approved", "pending", "revoked"]
 
 class DeviceIn(BaseModel):
     dn: Name
-
-
-class Problem(BaseModel):
-    """What went wrong, in words."""
-
-    code: int
-    name: str
-    cause: str
-    remedy: str
-    detail: str = ""
 
 
 class DeviceOut(BaseModel):
@@ -84,16 +74,10 @@ class DevicePage(BaseModel):
     devices: list[DeviceOut]
 
 
-def problem(code: int, detail: str = "") -> Problem | None:
-    if code == 0:
-        return None
-    return Problem(code=code, detail=detail, **explain(code))
-
-
 def out(cloud: Services, device: Device) -> dict[str, Any]:
     """The fields of DeviceOut."""
     fields = {name: getattr(device, name) for name in DeviceOut.model_fields if name != "error"}
-    fields["error"] = problem(device.code, device.detail)
+    fields["error"] = describe(device.code, device.detail)
     fields["last_seen_at"] = cloud.presence.last(device.id) or device.last_seen_at
     return fields
 
@@ -188,7 +172,7 @@ def _report_out(report: Report) -> ReportOut:
         version=report.version,
         state=report.state,
         step=report.step,
-        error=problem(report.code, report.detail),
+        error=describe(report.code, report.detail),
         data=report.data,
     )
 

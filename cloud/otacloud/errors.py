@@ -8,6 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from otaspec.errors import TABLE, OtaError, code, error
 from otaspec.remedies import REMEDIES
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 log = structlog.get_logger()
@@ -47,6 +48,21 @@ def explain(number: int) -> dict[str, str]:
         }
     cause, remedy = REMEDIES[number]
     return {"name": TABLE[number][0], "cause": cause, "remedy": remedy}
+
+
+class Problem(BaseModel):
+    """What went wrong, in words."""
+
+    code: int
+    name: str
+    cause: str
+    remedy: str
+    detail: str = ""
+
+
+def describe(number: int, detail: str = "") -> Problem | None:
+    """None for 0."""
+    return Problem(code=number, detail=detail, **explain(number)) if number else None
 
 
 def body(problem: OtaError) -> dict[str, Any]:

@@ -103,6 +103,12 @@ async def add_jobs(session: AsyncSession, release: Release, bases: list[str], no
     return len(missing)
 
 
+async def full_failed(session: AsyncSession, release: Release) -> bool:
+    """Whether the package that every board can take could not be made."""
+    query = select(Job.state).where(Job.release_id == release.id, Job.base_sha256 == "")
+    return await session.scalar(query) == "failed"
+
+
 class Runner:
     """Takes queued jobs, oldest first, and gives them to the engine."""
 

@@ -51,6 +51,11 @@ class Upload:
     def sha256(self) -> str:
         return self._hash.hexdigest()
 
+    def read_into(self, offset: int, buffer: bytearray | memoryview) -> None:
+        """Fills `buffer` from `offset` on: the way in which otaspec reads images."""
+        self._file.seek(offset)
+        buffer[:] = self._file.read(len(buffer))
+
     def read(self) -> bytes:
         self._file.seek(0)
         return self._file.read()

@@ -1,5 +1,6 @@
 """What the tests of the cloud share: the service in this process, and a board that speaks PROTOCOL.md."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from fastapi import FastAPI
 from otacloud.app import build_services, create_app, prepare
 from otacloud.engine import Engine
 from otacloud.services import Services
@@ -44,6 +46,32 @@ class Service:
     async def product(self, pk: str = "thermostat", **fields: Any) -> dict[str, Any]:
         return await self.call("POST", "/products", 201, json={"pk": pk, **fields})  # type: ignore[no-any-return]
 
+    async def release(
+        self, version: str, data: bytes, pk: str = "thermostat", status: int = 201, **query: Any
+    ) -> Any:
+        params = {"version": version, **query}
+        return await self.call("POST", f"/products/{pk}/releases", status, params=params, content=data)
+
+    async def built(self, version: str, pk: str = "thermostat") -> Any:
+        """The release, once no job of it is under way."""
+        for _ in range(2000):
+            shown = await self.call("GET", f"/products/{pk}/releases/{version}")
+            if not any(job["state"] in ("queued", "running") for job in shown["jobs"]):
+                return shown
+            await asyncio.sleep(0.005)
+        raise AssertionError(f"{version} is not built: {shown}")
+
+
+_applications: list[FastAPI] = []
+
+
+def _application(cloud: Services) -> FastAPI:
+    """One for all tests of a process: FastAPI makes its routes ready at their first use, which takes time."""
+    if not _applications:
+        _applications.append(create_app(cloud))
+    _applications[0].state.services = cloud
+    return _applications[0]
+
 
 @asynccontextmanager
 async def started(
@@ -52,7 +80,7 @@ async def started(
     """The service with its background tasks, called without a socket."""
     cloud = build_services(Settings(data=data, **settings), engine, clock)
     token = await prepare(cloud)
-    app = create_app(cloud)
+    app = _application(cloud)
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://cloud") as http,

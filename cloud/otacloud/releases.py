@@ -1,0 +1,221 @@
+"""Releases: an image comes in, is checked as a board would, and becomes a full package and deltas."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Request
+from fastapi.concurrency import run_in_threadpool
+from otaspec import image_file
+from otaspec.image import Image
+from pydantic import BaseModel, Field
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from otacloud import boards, jobs
+from otacloud.auth import Manager, Viewer
+from otacloud.errors import Problem, describe, refuse
+from otacloud.events import Event
+from otacloud.models import Job, Package, Product, Release
+from otacloud.products import Name, find
+from otacloud.services import Cloud, Services
+from otacloud.storage import Upload
+
+router = APIRouter(prefix="/api/v1/products/{pk}/releases", tags=["releases"])
+
+Version = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\s/\x00-\x1f]+$")]
+State = Literal["building", "ready", "failed"]
+
+
+class JobOut(BaseModel):
+    """One package of a release. Without a base it is the full one."""
+
+    base_sha256: str | None
+    base_version: str | None
+    state: Literal["queued", "running", "done", "failed"]
+    attempts: int
+    seconds: int | None
+    error: Problem | None
+    sha256: str | None = Field(description="The package's hash and name, once it is done.")
+    size: int | None
+    payload_size: int | None
+    codec: int | None
+    ram: int | None = Field(description="Bytes that its decoder needs on the board.")
+
+
+class ReleaseOut(BaseModel):
+    version: str
+    seq: int
+    board: str
+    chip: int
+    image_sha256: str
+    image_size: int
+    notes: str
+    created_at: int
+    state: State = Field(
+        description="ready: the full package may be served; deltas may still be on their way."
+    )
+    jobs: list[JobOut]
+
+
+async def find_release(session: AsyncSession, product: Product, version: str, board: str | None) -> Release:
+    """The release; NOT_FOUND, or REQUEST_INVALID where several boards have that version."""
+    wanted = [Release.product_id == product.id, Release.version == version]
+    if board:
+        wanted.append(Release.board == board)
+    found = (await session.scalars(select(Release).where(*wanted).limit(2))).all()
+    if not found:
+        raise refuse("NOT_FOUND", f"release {version}")
+    if len(found) > 1:
+        raise refuse("REQUEST_INVALID", f"{version} exists for several boards: name the board")
+    return found[0]
+
+
+async def out(session: AsyncSession, release: Release) -> ReleaseOut:
+    """The release with its jobs, the full package first."""
+    query = (
+        select(Job, Package)
+        .outerjoin(Package, (Package.release_id == Job.release_id) & (Package.base_sha256 == Job.base_sha256))
+        .where(Job.release_id == release.id)
+        .order_by(Job.id)
+    )
+    rows = [(row[0], row[1]) for row in await session.execute(query)]
+    names = await _versions(session, release, [job.base_sha256 for job, _ in rows])
+    shown = [_job_out(job, package, names) for job, package in rows]
+    fields = {
+        name: getattr(release, name) for name in ReleaseOut.model_fields if name not in ("state", "jobs")
+    }
+    return ReleaseOut(**fields, state=_state([job for job, _ in rows]), jobs=shown)
+
+
+def _state(found: list[Job]) -> State:
+    """A release stands and falls with its full package, which every board can take."""
+    full = next((job.state for job in found if not job.base_sha256), "queued")
+    states: dict[str, State] = {"done": "ready", "failed": "failed"}
+    return states.get(full, "building")
+
+
+async def _versions(session: AsyncSession, release: Release, hashes: list[str]) -> dict[str, str]:
+    query = select(Release.image_sha256, Release.version).where(
+        Release.product_id == release.product_id, Release.image_sha256.in_(hashes)
+    )
+    return {row[0]: row[1] for row in await session.execute(query)}
+
+
+def _job_out(job: Job, package: Package | None, names: dict[str, str]) -> JobOut:
+    took = job.finished_at - job.started_at if job.finished_at and job.started_at else None
+    made = {n: getattr(package, n, None) for n in ("sha256", "size", "payload_size", "codec", "ram")}
+    return JobOut(
+        base_sha256=job.base_sha256 or None,
+        base_version=names.get(job.base_sha256),
+        state=job.state,
+        attempts=job.attempts,
+        seconds=took,
+        error=describe(job.code, job.detail),
+        **made,
+    )
+
+
+@router.post("", status_code=201)
+async def upload_release(
+    cloud: Cloud,
+    caller: Manager,
+    request: Request,
+    pk: Name,
+    version: Annotated[Version, Query()],
+    board: Annotated[Name | None, Query(description="Board id; left out: the product's.")] = None,
+    notes: Annotated[str, Query(max_length=4096)] = "",
+) -> ReleaseOut:
+    """The body is the app image (`application/octet-stream`). Its packages are made afterwards."""
+    async with cloud.db.read() as session:
+        product = await find(session, caller.tenant_id, pk)
+        await _refuse_duplicate(session, product, version, board or product.board)
+    with Upload(cloud.settings.max_image_size) as upload:
+        async for data in request.stream():
+            upload.write(data)
+        image = await run_in_threadpool(_check, upload)
+        fitting = boards.choose(board or product.board, image.chip, upload.size)
+        await cloud.storage.put("images", upload.read())
+        release = Release(
+            tenant_id=caller.tenant_id,
+            product_id=product.id,
+            version=version,
+            board=fitting,
+            chip=image.chip,
+            image_sha256=upload.sha256,
+            image_size=upload.size,
+            notes=notes,
+            created_at=cloud.now(),
+        )
+    return await _add(cloud, release)
+
+
+def _check(upload: Upload) -> Image:
+    """What a bootloader would say; the file as a whole must be the image."""
+    return image_file.check(upload.read_into, upload.size)
+
+
+async def _refuse_duplicate(session: AsyncSession, product: Product, version: str, board: str | None) -> None:
+    wanted = [Release.product_id == product.id, Release.version == version]
+    if board:
+        wanted.append(Release.board == board)
+    if await session.scalar(select(Release.id).where(*wanted).limit(1)) is not None:
+        raise refuse("VERSION_EXISTS", f"{version} for {board or 'a board'} of {product.pk}")
+
+
+async def _add(cloud: Services, release: Release) -> ReleaseOut:
+    """Gives the release its seq and queues its packages, in one transaction."""
+    async with cloud.db.write() as session:
+        product = await session.get_one(Product, release.product_id, with_for_update=True)
+        await _refuse_duplicate(session, product, release.version, release.board)
+        product.board = product.board or release.board
+        release.seq = product.next_seq
+        product.next_seq += 1
+        session.add(release)
+        await session.flush()
+        bases = ["", *await jobs.versions_in_use(session, release)]
+        await jobs.add_jobs(session, release, bases, cloud.now())
+        await session.flush()
+        shown = await out(session, release)
+    cloud.runner.kick()
+    cloud.hub.publish(release.tenant_id, Event("release", release.id))
+    return shown
+
+
+@router.get("")
+async def list_releases(
+    cloud: Cloud, caller: Viewer, pk: Name, limit: Annotated[int, Query(ge=1, le=200)] = 50
+) -> list[ReleaseOut]:
+    """Newest first."""
+    async with cloud.db.read() as session:
+        product = await find(session, caller.tenant_id, pk)
+        query = (
+            select(Release).where(Release.product_id == product.id).order_by(Release.seq.desc()).limit(limit)
+        )
+        return [await out(session, release) for release in (await session.scalars(query)).all()]
+
+
+@router.get("/{version}")
+async def show_release(
+    cloud: Cloud, caller: Viewer, pk: Name, version: Version, board: Annotated[Name | None, Query()] = None
+) -> ReleaseOut:
+    """A release and how far its packages are."""
+    async with cloud.db.read() as session:
+        product = await find(session, caller.tenant_id, pk)
+        return await out(session, await find_release(session, product, version, board))
+
+
+@router.post("/{version}/retry")
+async def retry_release(
+    cloud: Cloud, caller: Manager, pk: Name, version: Version, board: Annotated[Name | None, Query()] = None
+) -> ReleaseOut:
+    """Queues its failed jobs again."""
+    async with cloud.db.write() as session:
+        product = await find(session, caller.tenant_id, pk)
+        release = await find_release(session, product, version, board)
+        for job in await session.scalars(
+            select(Job).where(Job.release_id == release.id, Job.state == "failed")
+        ):
+            job.state, job.attempts, job.code, job.detail = "queued", 0, 0, ""
+        await session.flush()
+        shown = await out(session, release)
+    cloud.runner.kick()
+    return shown
