@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from otacloud import auth, deviceapi, devices, errors, packages, products, releases, rollouts
+from otacloud.console import routes as console
 from otacloud.db import Database
 from otacloud.deviceauth import DeviceAuth
 from otacloud.engine import Engine, ProcessEngine
@@ -96,6 +97,7 @@ def create_app(cloud: Services) -> FastAPI:
     errors.install(app)
     for router in ROUTERS:
         app.include_router(router)
+    console.install(app)
     return app
 
 

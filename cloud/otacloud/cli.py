@@ -9,7 +9,13 @@ from typing import Annotated, Any
 import typer
 from otaboards import console
 
+from otacloud import commands
+
 app = typer.Typer()
+app.add_typer(commands.product, name="product")
+app.add_typer(commands.device, name="device")
+app.add_typer(commands.release, name="release")
+app.add_typer(commands.rollout, name="rollout")
 
 
 @app.command()

@@ -11,18 +11,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from otacloud import polls, reports
 from otacloud.auth import bearer
-from otacloud.devices import Access, new_device
+from otacloud.devices import new_device
 from otacloud.errors import refuse
 from otacloud.events import Event
 from otacloud.models import Device, DeviceLog, Product
+from otacloud.schemas import Access, Name
 from otacloud.services import Cloud, Services
 from otacloud.targets import admit
 
 LOGS_KEPT = 5
 
 router = APIRouter(prefix="/v1", tags=["device"])
-
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 
 
 class ChallengeIn(BaseModel):

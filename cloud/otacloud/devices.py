@@ -1,17 +1,26 @@
 """Devices as people see them: made, listed, shown with their timeline, approved, revoked."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, Field
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from otacloud.auth import Operator, Viewer
-from otacloud.errors import Problem, describe, refuse
+from otacloud.errors import describe, refuse
 from otacloud.events import Event
 from otacloud.models import Device, DeviceLog, Product, Report
-from otacloud.products import Name, find
+from otacloud.products import find
+from otacloud.schemas import (
+    Access,
+    DeviceDetail,
+    DeviceIn,
+    DeviceOut,
+    DevicePage,
+    DeviceSecret,
+    Name,
+    ReportOut,
+)
 from otacloud.services import Cloud, Services
 from otacloud.targets import admit
 
@@ -19,59 +28,6 @@ router = APIRouter(prefix="/api/v1/products/{pk}/devices", tags=["devices"])
 
 
 TIMELINE = 200
-Access = Literal["approved", "pending", "revoked"]
-
-
-class DeviceIn(BaseModel):
-    dn: Name
-
-
-class DeviceOut(BaseModel):
-    dn: str
-    access: Access
-    board: str | None
-    chip: int | None
-    version: str | None
-    image_sha256: str | None
-    slot: str | None
-    seq: int
-    state: str
-    step: int = Field(description="1..100 while it goes on, -1..-4 when it failed.")
-    state_at: int | None
-    error: Problem | None
-    last_seen_at: int | None
-
-
-class DeviceSecret(BaseModel):
-    dn: str
-    ds: str = Field(description="Device secret, 64 hex digits: shown this once.")
-
-
-class ReportOut(BaseModel):
-    id: int
-    at: int
-    received_at: int
-    rollout: int | None
-    seq: int
-    version: str
-    state: str
-    step: int
-    error: Problem | None
-    data: dict[str, Any]
-
-
-class DeviceDetail(DeviceOut):
-    codecs: list[int]
-    staging: int
-    ram: int
-    inventory: dict[str, Any]
-    timeline: list[ReportOut] = Field(description="Changes of state, newest first.")
-    log: str | None = Field(description="What it sent after its last failure.")
-
-
-class DevicePage(BaseModel):
-    total: int
-    devices: list[DeviceOut]
 
 
 def out(cloud: Services, device: Device) -> dict[str, Any]:

@@ -8,8 +8,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from otaspec.errors import TABLE, OtaError, code, error
 from otaspec.remedies import REMEDIES
-from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+
+from otacloud.schemas import Problem
 
 log = structlog.get_logger()
 
@@ -50,16 +51,6 @@ def explain(number: int) -> dict[str, str]:
     return {"name": TABLE[number][0], "cause": cause, "remedy": remedy}
 
 
-class Problem(BaseModel):
-    """What went wrong, in words."""
-
-    code: int
-    name: str
-    cause: str
-    remedy: str
-    detail: str = ""
-
-
 def describe(number: int, detail: str = "") -> Problem | None:
     """None for 0."""
     return Problem(code=number, detail=detail, **explain(number)) if number else None
@@ -69,7 +60,13 @@ def body(problem: OtaError) -> dict[str, Any]:
     """The JSON of an error answer."""
     text = explain(problem.code)
     message = f"{text['cause']} ({problem.evidence})" if problem.evidence else text["cause"]
-    return {"error": problem.name, "code": problem.code, "message": message, "remedy": text["remedy"]}
+    return {
+        "error": problem.name,
+        "code": problem.code,
+        "message": message,
+        "evidence": problem.evidence,
+        "remedy": text["remedy"],
+    }
 
 
 def answer(problem: OtaError) -> JSONResponse:

@@ -5,7 +5,6 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
 from fastapi.responses import PlainTextResponse
-from pydantic import BaseModel, Field
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -13,42 +12,10 @@ from otacloud import keys
 from otacloud.auth import Manager, Owner, Viewer
 from otacloud.errors import refuse
 from otacloud.models import Product, SigningKey
+from otacloud.schemas import Name, ProductChange, ProductIn, ProductOut, ProductSecret
 from otacloud.services import Cloud
 
 router = APIRouter(prefix="/api/v1/products", tags=["products"])
-
-
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
-Registration = Literal["open", "approval", "closed"]
-
-
-class ProductIn(BaseModel):
-    """`pk` is made up where it is left out."""
-
-    pk: Name | None = None
-    name: str = Field("", max_length=128)
-    board: Name | None = Field(None, description="Board id; the first release sets it where it is left out.")
-    registration: Registration = Field(
-        "open", description="Devices with the product secret: let in, wait for approval, or are refused."
-    )
-
-
-class ProductChange(BaseModel):
-    registration: Registration | None = None
-    name: str | None = Field(None, max_length=128)
-
-
-class ProductOut(BaseModel):
-    pk: str
-    name: str
-    board: str | None
-    registration: Registration
-    kid: str = Field(description="Id of the key that signs, 16 hex digits.")
-    public_key: str = Field(description="X || Y, 128 hex digits: what goes into the firmware.")
-
-
-class ProductSecret(ProductOut):
-    ps: str = Field(description="Product secret, 64 hex digits.")
 
 
 def _out(product: Product, key: SigningKey) -> ProductOut:

@@ -1,59 +1,25 @@
 """Releases: an image comes in, is checked as a board would, and becomes a full package and deltas."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from otaspec import image_file
 from otaspec.image import Image
-from pydantic import BaseModel, Field
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from otacloud import boards, jobs
 from otacloud.auth import Manager, Viewer
-from otacloud.errors import Problem, describe, refuse
+from otacloud.errors import describe, refuse
 from otacloud.events import Event
 from otacloud.models import Job, Package, Product, Release
-from otacloud.products import Name, find
+from otacloud.products import find
+from otacloud.schemas import JobOut, Name, ReleaseOut, ReleaseState, Version
 from otacloud.services import Cloud, Services
 from otacloud.storage import Upload
 
 router = APIRouter(prefix="/api/v1/products/{pk}/releases", tags=["releases"])
-
-Version = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\s/\x00-\x1f]+$")]
-State = Literal["building", "ready", "failed"]
-
-
-class JobOut(BaseModel):
-    """One package of a release. Without a base it is the full one."""
-
-    base_sha256: str | None
-    base_version: str | None
-    state: Literal["queued", "running", "done", "failed"]
-    attempts: int
-    seconds: int | None
-    error: Problem | None
-    sha256: str | None = Field(description="The package's hash and name, once it is done.")
-    size: int | None
-    payload_size: int | None
-    codec: int | None
-    ram: int | None = Field(description="Bytes that its decoder needs on the board.")
-
-
-class ReleaseOut(BaseModel):
-    version: str
-    seq: int
-    board: str
-    chip: int
-    image_sha256: str
-    image_size: int
-    notes: str
-    created_at: int
-    state: State = Field(
-        description="ready: the full package may be served; deltas may still be on their way."
-    )
-    jobs: list[JobOut]
 
 
 async def find_release(session: AsyncSession, product: Product, version: str, board: str | None) -> Release:
@@ -86,10 +52,10 @@ async def out(session: AsyncSession, release: Release) -> ReleaseOut:
     return ReleaseOut(**fields, state=_state([job for job, _ in rows]), jobs=shown)
 
 
-def _state(found: list[Job]) -> State:
+def _state(found: list[Job]) -> ReleaseState:
     """A release stands and falls with its full package, which every board can take."""
     full = next((job.state for job in found if not job.base_sha256), "queued")
-    states: dict[str, State] = {"done": "ready", "failed": "failed"}
+    states: dict[str, ReleaseState] = {"done": "ready", "failed": "failed"}
     return states.get(full, "building")
 
 

@@ -1,80 +1,26 @@
 """Rollouts: a release goes to all devices of a product or to a list, first to a canary."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
-from pydantic import BaseModel, Field
 from sqlalchemy import func, insert, literal, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from otacloud import jobs
 from otacloud.auth import Operator, Viewer
-from otacloud.errors import Problem, describe, refuse
+from otacloud.errors import describe, refuse
 from otacloud.events import Event
 from otacloud.models import Device, Package, Product, Release, Rollout, Target
-from otacloud.products import Name, find
-from otacloud.releases import Version, find_release
+from otacloud.products import find
+from otacloud.releases import find_release
+from otacloud.schemas import Counts, Name, RolloutDetail, RolloutIn, RolloutOut, TargetOut, TargetState
 from otacloud.services import Cloud, Services
 
 router = APIRouter(prefix="/api/v1/products/{pk}/rollouts", tags=["rollouts"])
 
 RolloutId = Annotated[int, Path(ge=1, lt=2**53)]
-State = Literal["running", "paused", "stopped", "done"]
-Place = Literal["waiting", "offered", "deferred", "confirmed", "failed", "unneeded"]
 
 FAILURES_SHOWN = 50
-
-
-class RolloutIn(BaseModel):
-    version: Version
-    board: Name | None = None
-    devices: list[Name] | None = Field(None, max_length=10_000, description="Left out: all of the product.")
-    canary: int = Field(1, ge=0, description="Boards that must confirm before others are offered it.")
-    parallel: int = Field(0, ge=0, description="Boards that may be under way at once; 0: any number.")
-    stop_after_failures: int = Field(1, ge=0, description="Failures that stop it by itself; 0: never.")
-    retry_after: int = Field(
-        300, ge=0, le=604_800, description="Seconds until a board that put it off gets it again."
-    )
-
-
-class Counts(BaseModel):
-    waiting: int = 0
-    offered: int = 0
-    deferred: int = 0
-    confirmed: int = 0
-    failed: int = 0
-    unneeded: int = 0
-
-
-class RolloutOut(BaseModel):
-    id: int
-    version: str
-    seq: int
-    board: str
-    state: State
-    why: str = Field(description="Why it stopped by itself.")
-    audience: Literal["all", "list"]
-    canary: int
-    parallel: int
-    stop_after_failures: int
-    retry_after: int
-    created_at: int
-    finished_at: int | None
-    counts: Counts
-    package_bytes: int = Field(description="Size of the packages that the confirmed boards took.")
-    image_bytes: int = Field(description="What full images would have been.")
-
-
-class TargetOut(BaseModel):
-    dn: str
-    state: Place
-    attempts: int
-    updated_at: int
-    error: Problem | None
-
-
-class RolloutDetail(RolloutOut):
-    failures: list[TargetOut]
 
 
 async def find_rollout(session: AsyncSession, product: Product, rollout_id: int) -> Rollout:
@@ -86,6 +32,7 @@ async def find_rollout(session: AsyncSession, product: Product, rollout_id: int)
 
 async def out(session: AsyncSession, rollout: Rollout) -> RolloutOut:
     release = await session.get_one(Release, rollout.release_id)
+    product = await session.get_one(Product, rollout.product_id)
     counted = select(Target.state, func.count()).where(Target.rollout_id == rollout.id).group_by(Target.state)
     counts = Counts(**{row[0]: row[1] for row in await session.execute(counted)})
     sent = (
@@ -99,6 +46,7 @@ async def out(session: AsyncSession, rollout: Rollout) -> RolloutOut:
     return RolloutOut(
         **fields,
         **named,
+        product=product.pk,
         counts=counts,
         package_bytes=await session.scalar(sent) or 0,
         image_bytes=counts.confirmed * release.image_size,
@@ -203,7 +151,7 @@ async def list_targets(
     caller: Viewer,
     pk: Name,
     rollout_id: RolloutId,
-    state: Annotated[Place | None, Query()] = None,
+    state: Annotated[TargetState | None, Query()] = None,
     offset: Annotated[int, Query(ge=0)] = 0,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> list[TargetOut]:

@@ -44,7 +44,7 @@ class Service:
         return answer.json() if answer.content else None
 
     async def product(self, pk: str = "thermostat", **fields: Any) -> dict[str, Any]:
-        return await self.call("POST", "/products", 201, json={"pk": pk, **fields})  # type: ignore[no-any-return]
+        return await self.call("POST", "/products", 201, json={"pk": pk, **fields})
 
     async def release(
         self, version: str, data: bytes, pk: str = "thermostat", status: int = 201, **query: Any
@@ -148,7 +148,7 @@ class Board:
         assert answer.status_code == 200, answer.text
         expected = mac.answer(self.ds, self.pk, self.dn, self.nonce, answer.content)
         assert answer.headers["driblet-mac"] == expected.hex()
-        return answer.json()  # type: ignore[no-any-return]
+        return answer.json()
 
     def new_report(self, update: dict[str, Any], state: str, **fields: Any) -> dict[str, Any]:
         self.last_id += 1
@@ -158,7 +158,7 @@ class Board:
     async def report(self, *reports: dict[str, Any]) -> list[int]:
         answer = await self.http.post("/v1/report", json={"reports": reports}, headers=self.bearer)
         assert answer.status_code == 200, answer.text
-        return answer.json()["accepted"]  # type: ignore[no-any-return]
+        return answer.json()["accepted"]
 
 
 async def joined(service: Service, product: dict[str, Any], dn: str, **says: Any) -> Board:

@@ -35,7 +35,7 @@ class Fleet:
         self.id = (await self.service.call("POST", path, 201, json={"version": "1.1.0", **options}))["id"]
 
     async def show(self) -> dict[str, Any]:
-        return await self.service.call("GET", f"/products/thermostat/rollouts/{self.id}")  # type: ignore[no-any-return]
+        return await self.service.call("GET", f"/products/thermostat/rollouts/{self.id}")
 
     async def act(self, what: str, status: int = 200) -> Any:
         return await self.service.call("POST", f"/products/thermostat/rollouts/{self.id}/{what}", status)

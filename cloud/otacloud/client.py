@@ -1,0 +1,211 @@
+"""A typed client of the management API: for the command line, users' CI and the demo."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+import httpx
+from otaspec.errors import TABLE, OtaError, code, error
+from pydantic import BaseModel
+
+from otacloud import schemas
+
+Model = TypeVar("Model", bound=BaseModel)
+Progress = Callable[[int, int], None]  # bytes so far, bytes in all
+
+CHUNK = 64 * 1024
+UPLOAD_TIMEOUT = 600.0
+
+
+def _problem(answer: httpx.Response) -> OtaError:
+    """The error that the server named."""
+    try:
+        body = answer.json()
+        number, evidence = int(body["code"]), str(body.get("evidence") or "")
+    except (ValueError, KeyError, TypeError):
+        number, evidence = 0, ""
+    if number not in TABLE:
+        return error(code("HTTP_STATUS"), f"{answer.request.url.path}: {answer.status_code}")
+    return error(number, evidence)
+
+
+class Client:
+    """`with Client(url, token) as cloud: cloud.products()`. Every call raises OtaError where it is refused.
+
+    `ca`: PEM file of the authority that signed the server's certificate, where the system does not know it.
+    """
+
+    def __init__(self, server: str, token: str, ca: Path | None = None, timeout: float = 30.0) -> None:
+        self.server = server
+        headers = {"Authorization": f"Bearer {token}"}
+        verify: Any = str(ca) if ca else True
+        self._http = httpx.Client(base_url=server, headers=headers, timeout=timeout, verify=verify)
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._http.close()
+
+    def _call(self, method: str, path: str, **options: Any) -> Any:
+        try:
+            answer = self._http.request(method, "/api/v1" + path, **options)
+        except httpx.TimeoutException:
+            raise error(code("SERVER_TIMEOUT"), self.server) from None
+        except (httpx.TransportError, httpx.InvalidURL) as problem:
+            raise error(code("SERVER_UNREACHABLE"), f"{self.server}: {problem}"[:120]) from None
+        if answer.is_error:
+            raise _problem(answer)
+        return answer.json()
+
+    def _get(self, model: type[Model], path: str, **query: Any) -> Model:
+        known = {name: value for name, value in query.items() if value is not None}
+        return model.model_validate(self._call("GET", path, params=known))
+
+    def _post(self, model: type[Model], path: str, body: BaseModel | None = None) -> Model:
+        options = {"json": body.model_dump(mode="json")} if body else {}
+        return model.model_validate(self._call("POST", path, **options))
+
+    # products
+
+    def create_product(self, given: schemas.ProductIn) -> schemas.ProductSecret:
+        return self._post(schemas.ProductSecret, "/products", given)
+
+    def products(self) -> list[schemas.ProductOut]:
+        return [schemas.ProductOut.model_validate(row) for row in self._call("GET", "/products")]
+
+    def product_secret(self, pk: str) -> schemas.ProductSecret:
+        return self._get(schemas.ProductSecret, f"/products/{pk}/secret")
+
+    def change_product(self, pk: str, change: schemas.ProductChange) -> schemas.ProductOut:
+        body = change.model_dump(exclude_none=True)
+        return schemas.ProductOut.model_validate(self._call("PATCH", f"/products/{pk}", json=body))
+
+    # devices
+
+    def create_device(self, pk: str, dn: str) -> schemas.DeviceSecret:
+        return self._post(schemas.DeviceSecret, f"/products/{pk}/devices", schemas.DeviceIn(dn=dn))
+
+    def devices(self, pk: str, offset: int = 0, limit: int = 100) -> schemas.DevicePage:
+        return self._get(schemas.DevicePage, f"/products/{pk}/devices", offset=offset, limit=limit)
+
+    def device(self, pk: str, dn: str) -> schemas.DeviceDetail:
+        return self._get(schemas.DeviceDetail, f"/products/{pk}/devices/{dn}")
+
+    def approve_device(self, pk: str, dn: str) -> schemas.DeviceOut:
+        return self._post(schemas.DeviceOut, f"/products/{pk}/devices/{dn}/approve")
+
+    def revoke_device(self, pk: str, dn: str) -> schemas.DeviceOut:
+        return self._post(schemas.DeviceOut, f"/products/{pk}/devices/{dn}/revoke")
+
+    def reissue_device(self, pk: str, dn: str) -> schemas.DeviceSecret:
+        return self._post(schemas.DeviceSecret, f"/products/{pk}/devices/{dn}/reissue")
+
+    # releases
+
+    def upload_release(
+        self,
+        pk: str,
+        version: str,
+        image: Path,
+        board: str | None = None,
+        notes: str = "",
+        progress: Progress | None = None,
+    ) -> schemas.ReleaseOut:
+        """Sends the app image; its packages are made afterwards (`wait_release`)."""
+        try:
+            size = image.stat().st_size
+            with image.open("rb") as file:
+                chunks = _chunks(lambda: file.read(CHUNK), size, progress)
+                query = {"version": version, "notes": notes} | ({"board": board} if board else {})
+                headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
+                answer = self._call(
+                    "POST",
+                    f"/products/{pk}/releases",
+                    params=query,
+                    content=chunks,
+                    headers=headers,
+                    timeout=UPLOAD_TIMEOUT,
+                )
+        except OSError as problem:
+            raise error(code("FILE_UNREADABLE"), f"{image}: {problem.strerror}"[:120]) from None
+        return schemas.ReleaseOut.model_validate(answer)
+
+    def releases(self, pk: str) -> list[schemas.ReleaseOut]:
+        return [
+            schemas.ReleaseOut.model_validate(row) for row in self._call("GET", f"/products/{pk}/releases")
+        ]
+
+    def release(self, pk: str, version: str, board: str | None = None) -> schemas.ReleaseOut:
+        return self._get(schemas.ReleaseOut, f"/products/{pk}/releases/{version}", board=board)
+
+    def retry_release(self, pk: str, version: str) -> schemas.ReleaseOut:
+        return self._post(schemas.ReleaseOut, f"/products/{pk}/releases/{version}/retry")
+
+    def watch_release(
+        self, pk: str, version: str, board: str | None = None, interval: float = 0.5
+    ) -> Iterator[schemas.ReleaseOut]:
+        """The release again and again, until none of its jobs is under way."""
+        while True:
+            shown = self.release(pk, version, board)
+            yield shown
+            if all(job.state in ("done", "failed") for job in shown.jobs):
+                return
+            time.sleep(interval)
+
+    def wait_release(self, pk: str, version: str, board: str | None = None) -> schemas.ReleaseOut:
+        """The release with all its packages made; JOB_FAILED where the full one could not be."""
+        *_, last = self.watch_release(pk, version, board)
+        if last.state == "failed":
+            raise error(code("JOB_FAILED"), failures(last))
+        return last
+
+    # rollouts
+
+    def create_rollout(self, pk: str, given: schemas.RolloutIn) -> schemas.RolloutOut:
+        return self._post(schemas.RolloutOut, f"/products/{pk}/rollouts", given)
+
+    def rollouts(self, pk: str) -> list[schemas.RolloutOut]:
+        return [
+            schemas.RolloutOut.model_validate(row) for row in self._call("GET", f"/products/{pk}/rollouts")
+        ]
+
+    def rollout(self, pk: str, rollout_id: int) -> schemas.RolloutDetail:
+        return self._get(schemas.RolloutDetail, f"/products/{pk}/rollouts/{rollout_id}")
+
+    def move_rollout(self, pk: str, rollout_id: int, move: str) -> schemas.RolloutOut:
+        """`move`: pause, resume or stop."""
+        return self._post(schemas.RolloutOut, f"/products/{pk}/rollouts/{rollout_id}/{move}")
+
+    def watch_rollout(
+        self, pk: str, rollout_id: int, interval: float = 1.0
+    ) -> Iterator[schemas.RolloutDetail]:
+        """The rollout again and again, until it is done or stopped."""
+        while True:
+            shown = self.rollout(pk, rollout_id)
+            yield shown
+            if shown.state in ("done", "stopped"):
+                return
+            time.sleep(interval)
+
+
+def failures(release: schemas.ReleaseOut) -> str:
+    """The failed jobs of a release in one line."""
+    named = (f"{job.error.name} {job.error.detail}".strip() for job in release.jobs if job.error)
+    return "; ".join(named)[:120]
+
+
+def _chunks(read: Callable[[], bytes], size: int, progress: Progress | None) -> Iterator[bytes]:
+    sent = 0
+    while data := read():
+        yield data
+        sent += len(data)
+        if progress:
+            progress(sent, size)

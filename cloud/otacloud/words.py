@@ -1,0 +1,119 @@
+"""Answers of the service as text for a terminal, and numbers as people read them."""
+
+import time
+from functools import singledispatch
+
+from otaboards import console
+from pydantic import BaseModel
+from rich.table import Table
+
+from otacloud import schemas
+
+
+def size(count: int | None) -> str:
+    """1234567 -> 1.2 MB; decimal units, as data plans are sold."""
+    if count is None:
+        return "-"
+    value = float(count)
+    for unit in ("B", "kB", "MB"):
+        if value < 999.5:
+            return f"{value:.0f} {unit}" if unit == "B" or value >= 99.5 else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} GB"
+
+
+def moment(seconds: int | None) -> str:
+    """UNIX seconds as UTC."""
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds)) if seconds else "never"
+
+
+def saved(part: int, whole: int) -> str:
+    """How much less `part` is than `whole`."""
+    return f"{100 * (1 - part / whole):.1f} %" if whole else "-"
+
+
+def say(text: str) -> None:
+    console.out.print(text, markup=False)
+
+
+def say_problem(problem: schemas.Problem, indent: str = "") -> None:
+    say(f"{indent}{problem.code} {problem.name} {problem.detail}".rstrip())
+    say(f"{indent}{problem.cause}")
+    say(f"{indent}What to do: {problem.remedy}")
+
+
+@singledispatch
+def show(model: BaseModel) -> None:
+    """Prints `model` for a person."""
+    raise TypeError(type(model))
+
+
+@show.register
+def _(made: schemas.ProductSecret) -> None:
+    say(f"product {made.pk}")
+    say(f"secret  {made.ps}")
+    say(f"signs with {made.kid}, public key {made.public_key}")
+
+
+@show.register
+def _(made: schemas.DeviceSecret) -> None:
+    say(f"device {made.dn}")
+    say(f"secret {made.ds}")
+
+
+@show.register
+def _(found: schemas.DevicePage) -> None:
+    table = Table("device", "version", "state", "error", "seen", box=None, pad_edge=False)
+    for d in found.devices:
+        state = d.state if d.access == "approved" else d.access
+        table.add_row(d.dn, d.version or "-", state, d.error.name if d.error else "", moment(d.last_seen_at))
+    console.out.print(table)
+    say(f"{len(found.devices)} of {found.total}")
+
+
+@show.register
+def _(d: schemas.DeviceOut) -> None:
+    state = d.state if d.access == "approved" else d.access
+    say(f"{d.dn}: {d.version or '-'} in {d.slot or '-'} of {d.board or '-'}, {state}")
+    if d.error:
+        say_problem(d.error)
+
+
+@show.register
+def _(d: schemas.DeviceDetail) -> None:
+    show.dispatch(schemas.DeviceOut)(d)
+    for r in d.timeline:
+        cause = f" {r.error.name}" if r.error else ""
+        say(f"  {moment(r.received_at)}  {r.version}  {r.state}{cause}")
+    if d.log:
+        say(d.log)
+
+
+@show.register
+def _(made: schemas.ReleaseOut) -> None:
+    say(f"{made.version} (seq {made.seq}) for {made.board}, image {size(made.image_size)}: {made.state}")
+    for job in made.jobs:
+        base = f"from {job.base_version or (job.base_sha256 or '')[:8]}" if job.base_sha256 else "full"
+        made_of = f"{size(job.size):>8}, {saved(job.size, made.image_size)} saved" if job.size else job.state
+        say(f"  {base:14} {made_of}")
+        if job.error:
+            say_problem(job.error, "    ")
+
+
+@show.register
+def _(r: schemas.RolloutOut) -> None:
+    counts = ", ".join(f"{count} {name}" for name, count in r.counts.model_dump().items() if count)
+    say(f"rollout {r.id} of {r.version}: {r.state}; {counts or 'no device'}")
+    if r.why:
+        say(f"why: {r.why}")
+    if r.counts.confirmed:
+        say(f"sent {size(r.package_bytes)} instead of {size(r.image_bytes)}")
+
+
+@show.register
+def _(r: schemas.RolloutDetail) -> None:
+    show.dispatch(schemas.RolloutOut)(r)
+    for failed in r.failures:
+        say(f"  {failed.dn}:")
+        if failed.error:
+            say_problem(failed.error, "    ")
