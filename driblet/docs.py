@@ -10,6 +10,7 @@ from typing import Any
 
 import typer
 from otaboards import Board, all_boards
+from otacloud import docs as cloud
 from otaspec.errors import COUNT, IGNORE, SWITCH, TABLE
 from otaspec.image import LINUX_HOST
 from otaspec.remedies import REMEDIES
@@ -86,6 +87,8 @@ def _board_row(board: Board) -> str:
 PAGES: dict[str, Callable[[], str]] = {
     "docs/cli.md": cli_page,
     "docs/errors.md": errors_page,
+    "docs/settings.md": cloud.settings_page,
+    "docs/api.md": cloud.api_page,
     "boards/README.md": boards_page,
 }
 

@@ -72,13 +72,15 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         asyncio.create_task(cloud.presence.run()),
         asyncio.create_task(cloud.runner.run(cloud.settings.workers)),
     ]
-    yield
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    cloud.runner.close()
-    await cloud.presence.flush()
-    await cloud.db.close()
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        cloud.runner.close()
+        await cloud.presence.flush()
+        await cloud.db.close()
 
 
 def create_app(cloud: Services) -> FastAPI:

@@ -98,3 +98,12 @@ async def add_token(
     """Keeps the hash of `token`; nothing happens where it is known already."""
     if await session.scalar(select(ApiToken.id).where(ApiToken.digest == digest(token))) is None:
         session.add(ApiToken(tenant_id=tenant_id, name=name, role=role, digest=digest(token), created_at=now))
+
+
+async def issue(cloud: Services, name: str, role: str) -> str:
+    """A new token of the first tenant."""
+    token = new_token()
+    async with cloud.db.write() as session:
+        tenant_id = (await session.scalars(select(Tenant.id).order_by(Tenant.id).limit(1))).one()
+        await add_token(session, tenant_id, name, role, token, cloud.now())
+    return token

@@ -4,14 +4,20 @@ import asyncio
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from otaboards import console
+from otaspec import errors
 
 from otacloud import commands
 
+if TYPE_CHECKING:
+    from otacloud.settings import Settings
+
 app = typer.Typer()
+token = typer.Typer(help="API tokens, made on the server's machine.", no_args_is_help=True)
+app.add_typer(token, name="token")
 app.add_typer(commands.product, name="product")
 app.add_typer(commands.device, name="device")
 app.add_typer(commands.release, name="release")
@@ -43,21 +49,59 @@ def serve(
     from otacloud.app import build_services, prepare
     from otacloud.server import Listen
     from otacloud.server import serve as run
-    from otacloud.settings import Settings
 
-    given: dict[str, Any] = {"data": data, "database_url": database, "secure_cookies": True if cert else None}
-    settings = Settings(**{name: value for name, value in given.items() if value is not None})
+    settings = _settings(data, database, secure_cookies=True if cert else None)
     logs.set_up(settings.log_json)
     listen = Listen(host, port, cert, key)
     cloud = build_services(settings)
 
     async def main() -> None:
-        token = await prepare(cloud)
+        made = await prepare(cloud)
         with listen.bind() as listener:
-            _announce(listen.url(listener), token, settings.data, as_json)
+            _announce(listen.url(listener), made, settings.data, as_json)
             await run(cloud, listen, listener)
 
     asyncio.run(main())
+
+
+@token.command("create")
+def token_create(
+    name: Annotated[str, typer.Argument(help="Who or what it is for.")],
+    role: Annotated[str, typer.Option(help="viewer, operator, manager or owner.")] = "owner",
+    data: Annotated[Path | None, typer.Option(help="Data folder of the service.")] = None,
+    database: Annotated[str | None, typer.Option(help="SQLAlchemy URL instead of SQLite.")] = None,
+    as_json: Annotated[bool, console.JSON] = False,
+) -> None:
+    """Make an API token on the server's own machine, also when every other one is lost.
+
+    Example: driblet token create ci --role manager --data build/cloud
+    """
+    from otacloud.app import build_services, prepare
+    from otacloud.auth import ROLES, issue
+
+    if role not in ROLES:
+        raise errors.error(errors.code("REQUEST_INVALID"), f"role: one of {', '.join(ROLES)}")
+
+    async def main() -> str:
+        cloud = build_services(_settings(data, database))
+        await prepare(cloud)
+        made = await issue(cloud, name, role)
+        await cloud.db.close()
+        return made
+
+    made = asyncio.run(main())
+    if as_json:
+        console.print_json({"name": name, "role": role, "token": made})
+    else:
+        print(made)
+
+
+def _settings(data: Path | None, database: str | None, **more: Any) -> "Settings":
+    """What the command line gives goes before the environment."""
+    from otacloud.settings import Settings
+
+    given = {"data": data, "database_url": database, **more}
+    return Settings(**{name: value for name, value in given.items() if value is not None})
 
 
 def _announce(url: str, token: str | None, data: Path, as_json: bool) -> None:

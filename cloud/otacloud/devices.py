@@ -113,9 +113,9 @@ async def show_device(cloud: Cloud, caller: Viewer, pk: Name, dn: Name) -> Devic
             .order_by(DeviceLog.id.desc())
             .limit(1)
         )
-        timeline = [_report_out(report) for report in reports]
+        told = [_report_out(report) for report in reports]
     extra = {name: getattr(device, name) for name in ("codecs", "staging", "ram", "inventory")}
-    return DeviceDetail(**out(cloud, device), **extra, timeline=timeline, log=log)
+    return DeviceDetail(**out(cloud, device), **extra, reports=told, log=log)
 
 
 def _report_out(report: Report) -> ReportOut:

@@ -6,7 +6,6 @@ from cryptography.hazmat.primitives.serialization import (
     NoEncryption,
     PrivateFormat,
     PublicFormat,
-    load_der_private_key,
 )
 from otaspec import cose
 from sqlalchemy import select
@@ -42,12 +41,6 @@ async def current_key(session: AsyncSession, product_id: int) -> SigningKey:
 def private_der(key: SigningKey, vault: Vault) -> bytes:
     """PKCS #8, unencrypted: only ever in memory."""
     return vault.open(key.private_sealed, _PURPOSE)
-
-
-def load_private(der: bytes) -> ec.EllipticCurvePrivateKey:
-    private = load_der_private_key(der, None)
-    assert isinstance(private, ec.EllipticCurvePrivateKey)
-    return private
 
 
 def public_pem(key: SigningKey) -> str:

@@ -14,7 +14,8 @@ _SMALL = 256 * 1024
 _FOREVER = "public, max-age=31536000, immutable"
 
 
-@router.api_route("/packages/{sha256}", methods=["GET", "HEAD"], response_class=Response)
+@router.head("/packages/{sha256}", include_in_schema=False)
+@router.get("/packages/{sha256}", response_class=Response)
 async def get_package(
     cloud: Cloud, request: Request, sha256: Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
 ) -> Response:

@@ -63,6 +63,7 @@ async def create_product(cloud: Cloud, caller: Manager, given: ProductIn) -> Pro
 
 @router.get("")
 async def list_products(cloud: Cloud, caller: Viewer) -> list[ProductOut]:
+    """The products of the token's tenant, by key."""
     async with cloud.db.read() as session:
         products = await session.scalars(
             select(Product).where(Product.tenant_id == caller.tenant_id).order_by(Product.pk)
@@ -72,6 +73,7 @@ async def list_products(cloud: Cloud, caller: Viewer) -> list[ProductOut]:
 
 @router.get("/{pk}")
 async def show_product(cloud: Cloud, caller: Viewer, pk: Name) -> ProductOut:
+    """A product without its secret."""
     async with cloud.db.read() as session:
         product = await find(session, caller.tenant_id, pk)
         return _out(product, await keys.current_key(session, product.id))

@@ -97,7 +97,7 @@ class DeviceDetail(DeviceOut):
     staging: int
     ram: int
     inventory: dict[str, Any]
-    timeline: list[ReportOut] = Field(description="Changes of state, newest first.")
+    reports: list[ReportOut] = Field(description="Changes of state, newest first.")
     log: str | None = Field(description="What it sent after its last failure.")
 
 

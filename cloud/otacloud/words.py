@@ -63,10 +63,16 @@ def _(made: schemas.DeviceSecret) -> None:
 
 @show.register
 def _(found: schemas.DevicePage) -> None:
-    table = Table("device", "version", "state", "error", "seen", box=None, pad_edge=False)
+    table = Table("device", "version", "state", "error", "seen (UTC)", box=None, pad_edge=False)
     for d in found.devices:
         state = d.state if d.access == "approved" else d.access
-        table.add_row(d.dn, d.version or "-", state, d.error.name if d.error else "", moment(d.last_seen_at))
+        table.add_row(
+            d.dn,
+            d.version or "-",
+            state,
+            d.error.name if d.error else "",
+            moment(d.last_seen_at).removesuffix(" UTC"),
+        )
     console.out.print(table)
     say(f"{len(found.devices)} of {found.total}")
 
@@ -82,7 +88,7 @@ def _(d: schemas.DeviceOut) -> None:
 @show.register
 def _(d: schemas.DeviceDetail) -> None:
     show.dispatch(schemas.DeviceOut)(d)
-    for r in d.timeline:
+    for r in d.reports:
         cause = f" {r.error.name}" if r.error else ""
         say(f"  {moment(r.received_at)}  {r.version}  {r.state}{cause}")
     if d.log:
@@ -94,10 +100,14 @@ def _(made: schemas.ReleaseOut) -> None:
     say(f"{made.version} (seq {made.seq}) for {made.board}, image {size(made.image_size)}: {made.state}")
     for job in made.jobs:
         base = f"from {job.base_version or (job.base_sha256 or '')[:8]}" if job.base_sha256 else "full"
-        made_of = f"{size(job.size):>8}, {saved(job.size, made.image_size)} saved" if job.size else job.state
-        say(f"  {base:14} {made_of}")
+        say(f"  {base:14} {_package(job, made.image_size) if job.size else job.state}")
         if job.error:
             say_problem(job.error, "    ")
+
+
+def _package(job: schemas.JobOut, whole: int) -> str:
+    part = job.size or 0
+    return f"{size(part):>8}" + (f", {saved(part, whole)} saved" if part < whole else "")
 
 
 @show.register

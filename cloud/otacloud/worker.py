@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from multiprocessing import connection, parent_process
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.serialization import load_der_private_key
+
 
 @dataclass(frozen=True)
 class Work:
@@ -36,5 +39,31 @@ def _die_with(sentinel: int) -> None:
 
 
 def make(work: Work) -> Made:
-    """The signed package, applied by the device's own decoder before it comes back."""
-    raise NotImplementedError
+    """The signed package: made, verified and applied by the device's own decoder before it comes back."""
+    from otaboards import loader
+    from otadiff.build import build_package
+    from otadiff.sign import Signer
+
+    private = load_der_private_key(work.private_der, None)
+    assert isinstance(private, EllipticCurvePrivateKey)
+    options = work.options
+    made = build_package(
+        work.base,
+        work.target,
+        board=loader.load(options["board"]),
+        product=options["product"],
+        version=options["version"],
+        seq=options["seq"],
+        signer=Signer(private),
+        # Every board can take the plain image, whatever it decodes: the full package is the way out.
+        codecs=() if work.base is not None else ("image",),
+    )
+    manifest = made.manifest
+    staging = 0 if manifest.payload_codec == 0 else manifest.payload_chunk_size or manifest.payload_size
+    needs = {
+        "payload_size": manifest.payload_size,
+        "codec": manifest.payload_codec,
+        "ram": manifest.payload_ram,
+        "staging": staging,
+    }
+    return Made(made.data, made.facts() | needs)

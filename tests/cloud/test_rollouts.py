@@ -73,7 +73,7 @@ async def test_canary_first_then_everyone(fleet: Fleet) -> None:
     assert (shown["state"], shown["counts"]["confirmed"]) == ("done", 3)
     assert 0 < shown["package_bytes"] < shown["image_bytes"]
     device = await fleet.service.call("GET", "/products/thermostat/devices/board-0")
-    assert [r["state"] for r in device["timeline"]] == ["confirmed", "downloading"]
+    assert [r["state"] for r in device["reports"]] == ["confirmed", "downloading"]
     assert device["version"] == "1.1.0"
 
 
@@ -160,7 +160,7 @@ async def test_a_report_counts_once(fleet: Fleet) -> None:
     shown = await fleet.show()
     assert (shown["state"], shown["counts"]["failed"]) == ("running", 1)
     device = await fleet.service.call("GET", "/products/thermostat/devices/board-0")
-    assert len(device["timeline"]) == 1
+    assert len(device["reports"]) == 1
 
 
 async def test_a_final_report_that_comes_late_still_counts(fleet: Fleet) -> None:
@@ -181,7 +181,7 @@ async def test_progress_is_shown_but_not_kept(fleet: Fleet) -> None:
     for step in (10, 20, 30):
         await board.report(board.new_report(update, "downloading", step=step))
     device = await fleet.service.call("GET", "/products/thermostat/devices/board-0")
-    assert (device["step"], len(device["timeline"])) == (30, 1)
+    assert (device["step"], len(device["reports"])) == (30, 1)
 
 
 async def test_parallel_bounds_what_is_in_flight(fleet: Fleet) -> None:

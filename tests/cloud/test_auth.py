@@ -1,0 +1,108 @@
+"""Tokens, roles and tenants: every endpoint, taken from the application itself."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from otacloud import auth, docs
+from otacloud.models import Tenant
+
+from tests.cloud.kit import Service, image, joined
+
+BODIES: dict[str, Any] = {
+    "POST /api/v1/products": {"pk": "other"},
+    "PATCH /api/v1/products/{pk}": {"name": "taken"},
+    "POST /api/v1/products/{pk}/devices": {"dn": "new"},
+    "POST /api/v1/products/{pk}/rollouts": {"version": "1.0.0"},
+}
+NAMES = {"pk": "thermostat", "dn": "kitchen", "version": "1.0.0", "rollout_id": "1"}
+
+
+def endpoints() -> Iterator[tuple[str, str]]:
+    """(method, path) of each call of the management API."""
+    for path, calls in docs.schema()["paths"].items():
+        if path.startswith("/api/"):
+            yield from ((method.upper(), path) for method in calls)
+
+
+ALL = sorted(endpoints())
+
+
+async def call(service: Service, method: str, path: str, token: str | None) -> int:
+    options: dict[str, Any] = {"json": BODIES.get(f"{method} {path}")}
+    if path.endswith("/releases") and method == "POST":
+        options = {"content": image(), "params": {"version": "6.6.6"}}
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    url = path.format(**NAMES)
+    return (await service.http.request(method, url, headers=headers, **options)).status_code
+
+
+@pytest.fixture
+async def full(service: Service) -> Service:
+    """A tenant with one of everything."""
+    product = await service.product()
+    await joined(service, product, "kitchen")
+    await service.release("1.0.0", image())
+    await service.built("1.0.0")
+    await service.call("POST", "/products/thermostat/rollouts", 201, json={"version": "1.0.0"})
+    return service
+
+
+async def token_of(service: Service, role: str, tenant: str = "default") -> str:
+    token = auth.new_token()
+    async with service.cloud.db.write() as session:
+        row = Tenant(name=tenant, created_at=0) if tenant != "default" else None
+        if row:
+            session.add(row)
+            await session.flush()
+        await auth.add_token(session, row.id if row else 1, role, role, token, 0)
+    return token
+
+
+def test_there_are_endpoints() -> None:
+    assert len(ALL) > 20
+
+
+async def test_no_endpoint_without_a_token(full: Service) -> None:
+    for method, path in ALL:
+        for token in (None, "drb_wrong", full.token + "x"):
+            assert await call(full, method, path, token) == 401, (method, path)
+
+
+async def test_another_tenants_things_are_not_there(full: Service) -> None:
+    token = await token_of(full, "owner", "rival")
+    for method, path in ALL:
+        status = await call(full, method, path, token)
+        if "{pk}" in path:
+            assert status == 404, (method, path)
+    listed = await full.http.get("/api/v1/products", headers={"Authorization": f"Bearer {token}"})
+    assert [p["pk"] for p in listed.json()] == ["other"]
+
+
+async def test_a_viewer_changes_nothing_and_sees_no_secret(full: Service) -> None:
+    token = await token_of(full, "viewer")
+    for method, path in ALL:
+        status = await call(full, method, path, token)
+        expected = 403 if method != "GET" or path.endswith("/secret") else 200
+        assert status == expected, (method, path)
+
+
+async def test_an_operator_makes_no_release(full: Service) -> None:
+    token = await token_of(full, "operator")
+    assert await call(full, "POST", "/api/v1/products/{pk}/releases", token) == 403
+    assert await call(full, "POST", "/api/v1/products/{pk}/rollouts/{rollout_id}/pause", token) == 200
+
+
+async def test_a_revoked_token_is_none(full: Service) -> None:
+    from otacloud.models import ApiToken
+
+    async with full.cloud.db.write() as session:
+        (await session.get_one(ApiToken, 1)).revoked_at = 1
+    assert await call(full, "GET", "/api/v1/products", full.token) == 401
+
+
+async def test_only_the_hash_is_kept(full: Service) -> None:
+    raw = (full.cloud.settings.data / "cloud.sqlite").read_bytes()
+    raw += (full.cloud.settings.data / "cloud.sqlite-wal").read_bytes()
+    assert full.token.encode() not in raw
+    assert auth.digest(full.token) in raw

@@ -1,0 +1,124 @@
+"""The typed client and the commands, against the service behind a real socket."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import uvicorn
+from otacloud import schemas
+from otacloud.app import build_services, create_app, prepare
+from otacloud.cli import app as cli
+from otacloud.client import Client
+from otacloud.settings import Settings
+from otaspec.errors import OtaError
+from typer.testing import CliRunner
+
+from tests.cloud.engines import QuickEngine
+from tests.cloud.kit import image
+
+TOKEN = "drb_test"
+PK = "thermostat"
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The service in a thread of this process: quick, and still HTTP over a socket."""
+    settings = Settings(data=tmp_path_factory.mktemp("client"), admin_token=TOKEN)
+    cloud = build_services(settings, QuickEngine())
+    app = create_app(cloud)
+    config = uvicorn.Config(app, port=0, log_config=None)
+    server = uvicorn.Server(config)
+
+    async def run() -> None:
+        await prepare(cloud)
+        await server.serve()
+
+    import asyncio
+
+    thread = threading.Thread(target=lambda: asyncio.run(run()))
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def cloud(url: str) -> Iterator[Client]:
+    with Client(url, TOKEN) as client:
+        client.create_product(schemas.ProductIn(pk=PK))
+        yield client
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "image.bin"
+    path.write_bytes(image(size=200_000))
+    return path
+
+
+def test_upload_tells_its_progress_and_waits(cloud: Client, file: Path) -> None:
+    told: list[tuple[int, int]] = []
+    cloud.upload_release(PK, "1.0.0", file, progress=lambda at, end: told.append((at, end)))
+    size = file.stat().st_size
+    assert told[-1] == (size, size)
+    assert len(told) > 2
+    assert cloud.wait_release(PK, "1.0.0").state == "ready"
+
+
+def test_refusals_are_errors_with_their_code(cloud: Client, file: Path, url: str) -> None:
+    cloud.create_device(PK, "twice")
+    with pytest.raises(OtaError, match="NAME_EXISTS"):
+        cloud.create_device(PK, "twice")
+    with pytest.raises(OtaError, match="NOT_FOUND"):
+        cloud.device(PK, "nobody")
+    with pytest.raises(OtaError, match="FILE_UNREADABLE"):
+        cloud.upload_release(PK, "1", file.parent / "missing.bin")
+    with Client(url, "drb_wrong") as stranger, pytest.raises(OtaError, match="TOKEN_INVALID"):
+        stranger.products()
+    with Client("http://127.0.0.1:9", TOKEN) as nowhere, pytest.raises(OtaError, match="SERVER_UNREACHABLE"):
+        nowhere.products()
+
+
+def run(url: str, *args: str, status: int = 0) -> str:
+    done = CliRunner().invoke(cli, [*args, "--server", url, "--token", TOKEN])
+    assert done.exit_code == status, done.output + repr(done.exception)
+    return done.stdout
+
+
+def test_commands_from_product_to_rollout(url: str, tmp_path: Path) -> None:
+    path = tmp_path / "image.bin"
+    path.write_bytes(image(b"two"))
+    product = json.loads(run(url, "product", "create", "--pk", "lamp", "--json"))
+    assert len(product["ps"]) == 64
+    assert json.loads(run(url, "device", "create", "hall", "-p", "lamp", "--json"))["ds"]
+    made = run(url, "release", "upload", str(path), "-p", "lamp", "-v", "2.0.0", "--wait")
+    assert "2.0.0 (seq 1) for LINUX_HOST" in made
+    assert "full" in made
+    rollout = json.loads(run(url, "rollout", "create", "-p", "lamp", "-v", "2.0.0", "--json"))
+    assert rollout["counts"]["waiting"] == 1
+    assert "running" in run(url, "rollout", "show", str(rollout["id"]), "-p", "lamp")
+    assert "paused" in run(url, "rollout", "pause", str(rollout["id"]), "-p", "lamp")
+    assert "stopped" in run(url, "rollout", "stop", str(rollout["id"]), "-p", "lamp")
+    run(url, "rollout", "show", str(rollout["id"]), "-p", "lamp", status=1)
+    assert "hall" in run(url, "device", "list", "-p", "lamp")
+    for verb, word in (("revoke", "revoked"), ("approve", "idle")):
+        assert word in run(url, "device", verb, "hall", "-p", "lamp")
+    assert "secret" in run(url, "device", "reissue", "hall", "-p", "lamp")
+
+
+def test_a_refused_command_raises_what_the_root_command_explains(url: str) -> None:
+    done = CliRunner().invoke(cli, ["release", "show", "9", "-p", "nope", "--server", url, "--token", TOKEN])
+    assert isinstance(done.exception, OtaError)
+    assert done.exception.name == "NOT_FOUND"
+
+
+def test_token_is_made_on_the_servers_machine(tmp_path: Path) -> None:
+    made = CliRunner().invoke(cli, ["token", "create", "ci", "--role", "manager", "--data", str(tmp_path)])
+    assert made.stdout.startswith("drb_")
+    wrong = CliRunner().invoke(cli, ["token", "create", "ci", "--role", "king", "--data", str(tmp_path)])
+    assert isinstance(wrong.exception, OtaError)
