@@ -59,27 +59,28 @@ class Slot:
         self.readinto(at, found)
         return found == mv
 
-    def hash(self, size: int, head: bytes = b"") -> "generator":
-        """SHA-256 of `head` and what follows it up to `size`, as read from flash.
-
-        A generator: yields None between sectors so that others can run, then the digest.
-        """
-        state = hashlib.sha256(head)
-        at = len(head)
-        while at < size:
-            part = _CHECK[: min(size, (at // SECTOR + 1) * SECTOR) - at]
-            self.readinto(at, part)
-            state.update(part)
-            at += len(part)
-            yield None
-        yield state.digest()
-
     def set_boot(self) -> None:
         """The stock verification of the whole image, then otadata."""
         try:
             self.partition.set_boot()
         except OSError as e:
             raise error(_ARM_FAILED, "%s: %s" % (self.label, e))
+
+
+def hash_of(store: "Slot", size: int, head: bytes = b"") -> "generator":
+    """SHA-256 of `head` and what follows it in `store` up to `size`, as read back.
+
+    A generator: yields None between sectors so that others can run, then the digest.
+    """
+    state = hashlib.sha256(head)
+    at = len(head)
+    while at < size:
+        part = _CHECK[: min(size, (at // SECTOR + 1) * SECTOR) - at]
+        store.readinto(at, part)
+        state.update(part)
+        at += len(part)
+        yield None
+    yield state.digest()
 
 
 def pair() -> tuple:

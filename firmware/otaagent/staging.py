@@ -1,0 +1,89 @@
+"""Where a patch lies until its hash was checked: behind the images in the backup slot, or in a file.
+
+Behind the larger of the new image and the one that is now in the slot: so the slot stays a bootable
+fallback while the patch arrives, and decoding does not overwrite what it reads.
+"""
+
+import os
+
+from .slots import SECTOR, hash_of
+
+_FILE = "driblet.patch"
+_SPARE = 16384  # bytes of the file system that are left to the application
+
+
+class SlotStage:
+    """The part of a slot from `start` on."""
+
+    def __init__(self, slot: "Slot", start: int) -> None:
+        self._slot = slot
+        self.start = start
+        self.size = slot.size - start
+
+    def readinto(self, at: int, mv: "memoryview") -> None:
+        self._slot.readinto(self.start + at, mv)
+
+    def erase(self, sector: int) -> None:
+        self._slot.erase(self.start // SECTOR + sector)
+
+    def program(self, at: int, mv: "memoryview") -> None:
+        self._slot.program(self.start + at, mv)
+
+    def close(self) -> None:
+        pass
+
+
+class FileStage:
+    """A file on the board's file system; it is removed once the patch was applied."""
+
+    start = 0
+
+    def __init__(self) -> None:
+        try:
+            self._file = open(_FILE, "r+b")
+        except OSError:
+            self._file = open(_FILE, "w+b")
+
+    def readinto(self, at: int, mv: "memoryview") -> None:
+        self._file.seek(at)
+        n = self._file.readinto(mv) or 0
+        if n < len(mv):
+            mv[n:] = bytes(len(mv) - n)  # not written yet: reads as anything
+
+    def erase(self, sector: int) -> None:
+        pass
+
+    def program(self, at: int, mv: "memoryview") -> None:
+        self._file.seek(at)
+        self._file.write(mv)
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def discard() -> None:
+    try:
+        os.remove(_FILE)
+    except OSError:
+        pass
+
+
+def in_slot(slot: "Slot", new_size: int, there: int) -> int:
+    """Where a stage in `slot` starts; `there` is the size of the image that is in it now (0: none)."""
+    return (max(new_size, there) + SECTOR - 1) // SECTOR * SECTOR
+
+
+def in_file() -> int:
+    """Bytes that a file may take."""
+    try:
+        stat = os.statvfs(".")
+    except OSError:
+        return 0
+    return max(0, stat[0] * stat[3] - _SPARE)
+
+
+def place(slot: "Slot", new_size: int, there: int, size: int) -> "SlotStage | FileStage":
+    """The stage for a patch of `size` bytes (verify.check saw that it fits one of them)."""
+    start = in_slot(slot, new_size, there)
+    return SlotStage(slot, start) if start + size <= slot.size else FileStage()
