@@ -1,32 +1,41 @@
-"""The writer: sector by sector, each read back. What was written, and how far, is for the journal (SLOTS.md)."""
+"""The writer: sector by sector, each read back. How far it came is for the journal (SLOTS.md)."""
 
 from micropython import const
-from otaspec.errors import error
+from otaspec.errors import BoardError, error
 
-from .slots import CHECK, SECTOR, WORK, hash_of
+from .slots import CHECK, SECTOR, WORK
 
-_IMAGE_HASH_WRONG = const(111)
 _PATCH_INVALID = const(112)
-HEAD = const(32)
 
 
 class Writer:
-    """Takes `size` bytes in order and writes them to `store`, all but the first `skip`: those are kept in `head`.
+    """Takes `size` bytes in order and writes them to `store`, all but the first `skip`: those stay in `head`.
 
-    `dirty`: a range of sectors that are erased and rewritten even where they
-    read right, since a cut may have left their cells undecided. `hint(n)` is called when sectors
-    below n were read back. Sectors that hold the right bytes already are left alone.
+    `hints` and `name`: see journal.Hints; `start`: a multiple of SECTOR, what comes before is there
+    already; `fresh`: sector 0 was just erased. A sector that holds the right bytes is left alone, unless a
+    cut may have left its cells undecided.
     """
 
-    def __init__(self, store: "Slot", size: int, skip: int, dirty: range, hint: "callable", start: int = 0):
+    def __init__(
+        self,
+        store: "Slot",
+        size: int,
+        skip: int,
+        hints: "Hints",
+        name: str,
+        start: int = 0,
+        fresh: bool = False,
+    ) -> None:
         self.head = b""
-        self.at = start  # a multiple of SECTOR: what comes before is there already
+        self.at = start
         self.erases = 0
         self._store = store
         self._size = size
         self._skip = skip
-        self._dirty = dirty
-        self._hint = hint
+        self._hints = hints
+        self._name = name
+        self._fresh = fresh
+        self._first = store.start // SECTOR
         self._buf = memoryview(WORK)
         self._n = 0
 
@@ -52,6 +61,24 @@ class Writer:
             self.filled(n)
             at += n
 
+    def readinto(self, at: int, mv: "memoryview") -> None:
+        """What was written already, for a decoder that copies from the new image."""
+        done = 0
+        while done < len(mv):
+            part = mv[done:]
+            if at < len(self.head):
+                part = part[: len(self.head) - at]
+                part[:] = self.head[at : at + len(part)]
+            elif at < self.at:
+                part = part[: self.at - at]
+                self._store.readinto(at, part)
+            elif at + len(part) <= self.at + self._n:
+                part[:] = self._buf[at - self.at : at - self.at + len(part)]
+            else:
+                raise error(_PATCH_INVALID, "reads what is not written")
+            at += len(part)
+            done += len(part)
+
     @property
     def done(self) -> bool:
         return self.at == self._size
@@ -61,14 +88,29 @@ class Writer:
         skip = 0 if sector else self._skip
         if skip:
             self.head = bytes(want[:skip])
-        if sector in self._dirty or not self._holds(sector, want, skip):
-            self._store.erase(sector)
-            self.erases += 1
-            if len(want) > skip:
-                self._store.program(self.at + skip, want[skip:])
+        number = self._first + sector
+        if self._hints.is_dirty(number) or not self._holds(sector, want, skip):
+            self._hints.begin(self._name, number)
+            try:
+                self._put(sector, skip)
+            except BoardError:
+                self._fresh = False
+                self._put(sector, skip)
+            self._hints.clean(number)
         self.at += self._n
         self._n = 0
-        self._hint(sector + 1)
+        if self.done:
+            self._hints.done(self._name, number + 1)
+
+    def _put(self, sector: int, skip: int) -> None:
+        if sector or not self._fresh:
+            self._store.erase(sector)
+            self.erases += 1
+        if self._n > skip:
+            # Encrypted flash takes multiples of 16 bytes.
+            end = self._n + (-self._n & 15)
+            self._buf[self._n : end] = b"\xff" * (end - self._n)
+            self._store.program(self.at + skip, self._buf[skip:end])
 
     def _holds(self, sector: int, want: "memoryview", skip: int) -> bool:
         found = memoryview(CHECK)[: len(want)]
@@ -76,12 +118,3 @@ class Writer:
         # A head that was begun is not blank: the sector must go. (Encrypted flash never reads blank:
         # there a resume costs one erase.)
         return found[skip:] == want[skip:] and all([b == 0xFF for b in found[:skip]])
-
-
-async def verified(slot: "Slot", size: int, head: bytes, sha256: bytes, step: "callable") -> None:
-    """IMAGE_HASH_WRONG unless `head` and the slot behind it are the image. `step()` is awaited often."""
-    for digest in hash_of(slot, size, head):
-        if digest is None:
-            await step()
-    if digest != sha256:
-        raise error(_IMAGE_HASH_WRONG, "slot reads as " + digest[:4].hex())

@@ -6,6 +6,7 @@ given, and saved, before it is first sent, so that a repeated sending is counted
 
 import json
 import time
+from struct import pack, unpack
 
 import esp32
 from micropython import const
@@ -18,6 +19,7 @@ _KEPT = const(4)  # final reports in NVS, keys "r0".."r3"; the oldest makes room
 _LONGEST = const(768)  # bytes of one of them
 _GAP = const(2000)  # ms between two reports of the same state
 _BATCH = const(16)
+_PWRON = const(1)  # machine.PWRON_RESET
 
 
 class Reports:
@@ -30,6 +32,7 @@ class Reports:
         self._progress = []
         self._last = ("", 0)
         self._next = 0
+        self.stats = Stats(self._nvs)
         buf = bytearray(_LONGEST)
         for i in range(_KEPT):
             try:
@@ -39,26 +42,33 @@ class Reports:
                 pass  # absent, or torn: a report is not worth a boot
         self._final.sort(key=lambda kept: kept[1]["n"])
 
-    def add(self, state: str, step: int, code: int, update: dict, detail: str = "", **data) -> None:
-        """Queue a report. `update`: {rollout, seq, version}; `code`: 0 or a key of errors.TABLE."""
+    def add(self, state: str, step: int, code: int, about: dict, detail: str, data: dict) -> bool:
+        """Queue a report. `about`: {rollout, seq, version}; `code`: 0 or a key of errors.TABLE.
+
+        False where it is thinned away: progress counts once in two seconds, a change of state always.
+        """
         final = state in _FINAL
         now = time.ticks_ms()
         if not final and not code and self._last[0] == state and time.ticks_diff(now, self._last[1]) < _GAP:
-            return
+            return False
         self._last = (state, now)
         report = {
             "id": 0, "at": self._clock(), "state": state, "step": step, "code": code,
             "coarse": TABLE[code][1] if code else 0, "detail": detail[:120], "data": data,
         }  # fmt: skip
-        report.update(update)
+        report.update(about)
         if final:
             self._keep(report)
         else:
             # Only the latest of each state is worth sending.
             self._progress = [r for r in self._progress if r["state"] != state] + [report]
+        return True
 
-    def pending(self) -> bool:
-        return bool(self._final or self._progress)
+    def begin_after(self, last: int) -> None:
+        """`last`: the highest id that the server has of this board, which may have lost its record."""
+        if last > self._next:
+            self._next = (last // 64 + 1) * 64
+            self._write("set_i32", "rid", self._next // 64)
 
     async def send(self, server: "Server") -> None:
         """Send what is queued, final reports first; ServerError leaves it queued."""
@@ -108,17 +118,67 @@ class Reports:
             pass  # a full NVS must not stop an update; the report stays in RAM
 
     def _id(self) -> int:
-        """The next id. One block of 64 is reserved in NVS at a time; without a record they go on from
-        the time of day, so that a board which lost its NVS never repeats one."""
+        """The next id. One block of 64 is reserved in NVS at a time."""
         if not self._next % 64:
             try:
-                start = self._nvs.get_i32("rid") * 64
+                block = self._nvs.get_i32("rid")
             except OSError:
-                start = (self._clock() // 64 + 1) * 64
-            self._next = start
-            self._write("set_i32", "rid", start // 64 + 1)
+                block = 0
+            block = max(block, self._next // 64)
+            self._next = block * 64
+            self._write("set_i32", "rid", block + 1)
         self._next += 1
         return self._next
+
+
+class Stats:
+    """What an update cost, for its final report; kept in NVS over the resets in it."""
+
+    _counted = False
+
+    def __init__(self, nvs: "esp32.NVS") -> None:
+        self._nvs = nvs
+        self._since = time.ticks_ms()
+        self.bytes = self.erases = self.heap = self.seconds = self.cuts = 0
+        buf = bytearray(20)
+        try:
+            if nvs.get_blob("stats", buf) == 20:
+                self.bytes, self.erases, self.heap, self.seconds, self.cuts = unpack("<5I", buf)
+        except OSError:
+            pass
+
+    def began(self) -> None:
+        self._since = time.ticks_ms()
+        self.bytes = self.erases = self.heap = self.seconds = self.cuts = 0
+        self.save()
+
+    def resumed(self, cause: int) -> None:
+        """The session goes on after a reset by `cause`, or after an error of the network."""
+        if cause == _PWRON and not self._counted:
+            self.cuts += 1
+            self._counted = True
+        self.save()
+
+    def saw(self, heap: int) -> None:
+        self.heap = max(self.heap, heap)
+
+    def save(self) -> None:
+        """Count the time until now, and keep all of it."""
+        now = time.ticks_ms()
+        self.seconds += time.ticks_diff(now, self._since) // 1000
+        self._since = now
+        try:
+            raw = pack("<5I", self.bytes, self.erases, self.heap, self.seconds, self.cuts)
+            self._nvs.set_blob("stats", raw)
+            self._nvs.commit()
+        except OSError:
+            pass  # figures only
+
+    def taken(self) -> dict:
+        return {
+            "bytes_received": self.bytes, "erases": self.erases, "heap_peak": self.heap,
+            "seconds": self.seconds, "power_cuts": self.cuts,
+        }  # fmt: skip
 
 
 def _public(report: dict) -> dict:

@@ -40,10 +40,13 @@ class Server:
         """UNIX seconds, 0 while no server has said them."""
         return self.offset and int(time.time()) + self.offset
 
-    async def log_in(self) -> None:
-        """Log in, registering first where this board has no secret yet. Nothing to do with a fresh token."""
+    async def log_in(self) -> int:
+        """Log in, registering first where this board has no secret yet. Nothing to do with a fresh token.
+
+        Returns the highest id of a report that the server has of this board.
+        """
         if self._token and time.ticks_diff(self._until, time.ticks_ms()) > 0:
-            return
+            return 0
         config = self._config
         if not config.ds:
             if not config.ps:
@@ -57,6 +60,7 @@ class Server:
         self._token = _text(answer, "token", 1024)
         life = min(_number(answer, "expires_in"), 86400)
         self._until = time.ticks_add(time.ticks_ms(), life * 900)  # a tenth early
+        return _number(answer, "last_report")
 
     async def call(self, path: str, doc: dict) -> dict:
         """POST `doc` with our token; the answer's JSON."""
@@ -139,7 +143,7 @@ def _json(raw: bytes) -> dict:
 
 def _number(answer: dict, name: str) -> int:
     value = answer.get(name)
-    if type(value) is not int or not 0 <= value < 1 << 40:
+    if type(value) is not int or not 0 <= value < 1 << 53:
         raise error(_ANSWER_INVALID, name)
     return value
 

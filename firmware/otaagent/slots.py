@@ -14,6 +14,7 @@ _ARM_FAILED = const(406)
 
 SECTOR = 4096
 _ERASE_BLOCK = const(6)  # ioctl
+_OTA_0 = const(0x10)
 
 # The two big buffers of an update, made once, before the heap is in pieces: WORK holds what is wanted,
 # CHECK what was read back.
@@ -23,14 +24,17 @@ _CHECK = memoryview(CHECK)
 
 
 class Slot:
-    """An app partition: bounded, erased by sector, programmed, read back."""
+    """An app partition: erased by sector, programmed, read back. `number`: n of ota_n, -1 for factory."""
+
+    start = 0  # as a store of staging.py has it
 
     def __init__(self, partition: "esp32.Partition") -> None:
         info = partition.info()
         self.partition = partition
-        self.number = info[1] & 0x0F
+        self.number = info[1] - _OTA_0 if info[1] >= _OTA_0 else -1
         self.size = info[3]
         self.label = info[4]
+        self.encrypted = info[5]
 
     def readinto(self, at: int, mv: "memoryview") -> None:
         self.partition.readblocks(at // SECTOR, mv, at % SECTOR)
@@ -59,13 +63,6 @@ class Slot:
         self.readinto(at, found)
         return found == mv
 
-    def set_boot(self) -> None:
-        """The stock verification of the whole image, then otadata."""
-        try:
-            self.partition.set_boot()
-        except OSError as e:
-            raise error(_ARM_FAILED, "%s: %s" % (self.label, e))
-
 
 def hash_of(store: "Slot", size: int, head: bytes = b"") -> "generator":
     """SHA-256 of `head` and what follows it in `store` up to `size`, as read back.
@@ -92,14 +89,34 @@ def pair() -> tuple:
     return Slot(running), Slot(other)
 
 
+def count() -> int:
+    """OTA slots without a gap, as ESP-IDF's application side counts them."""
+    n = 0
+    while esp32.Partition.find(0, _OTA_0 + n):
+        n += 1
+    return n
+
+
 class Otadata:
-    """The two 32-byte entries."""
+    """The two 32-byte entries. `split`: whether single words of them can be programmed."""
 
     def __init__(self) -> None:
         self._partition = esp32.Partition.find(1, 0)[0]
+        self.split = not self._partition.info()[5]  # encrypted flash takes 16 bytes at a time
 
     def entries(self) -> tuple:
         raw = (bytearray(32), bytearray(32))
         for k in (0, 1):
             self._partition.readblocks(k, raw[k], 0)
         return bytes(raw[0]), bytes(raw[1])
+
+    def do(self, writes: list) -> None:
+        """The operations that otaspec.rules.otadata_writes decided on; ARM_FAILED."""
+        try:
+            for write in writes:
+                if write[0] == "E":
+                    self._partition.ioctl(_ERASE_BLOCK, write[1])
+                else:
+                    self._partition.writeblocks(write[1], write[3], write[2])
+        except OSError as e:
+            raise error(_ARM_FAILED, "otadata: %s" % e)

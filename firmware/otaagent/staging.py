@@ -6,7 +6,7 @@ fallback while the patch arrives, and decoding does not overwrite what it reads.
 
 import os
 
-from .slots import SECTOR, hash_of
+from .slots import SECTOR
 
 _FILE = "driblet.patch"
 _SPARE = 16384  # bytes of the file system that are left to the application
@@ -69,8 +69,8 @@ def discard() -> None:
         pass
 
 
-def in_slot(slot: "Slot", new_size: int, there: int) -> int:
-    """Where a stage in `slot` starts; `there` is the size of the image that is in it now (0: none)."""
+def in_slot(new_size: int, there: int) -> int:
+    """Where a stage in a slot starts; `there` is the size of the image that is in it now (0: none)."""
     return (max(new_size, there) + SECTOR - 1) // SECTOR * SECTOR
 
 
@@ -83,7 +83,28 @@ def in_file() -> int:
     return max(0, stat[0] * stat[3] - _SPARE)
 
 
-def place(slot: "Slot", new_size: int, there: int, size: int) -> "SlotStage | FileStage":
-    """The stage for a patch of `size` bytes (verify.check saw that it fits one of them)."""
-    start = in_slot(slot, new_size, there)
+def place(slot: "Slot", new_size: int, there: int, size: int, hints: "Hints") -> "SlotStage | FileStage":
+    """The stage for a patch of `size` bytes (verify.check saw that it fits one of them).
+
+    Once the slot was opened nothing is `there`: then the whole patch was staged, and the hint says where.
+    """
+    start = in_slot(new_size, there)
+    end = hints.at("staged") * SECTOR
+    if end and not there:
+        first = end - (size + SECTOR - 1) // SECTOR * SECTOR
+        if not first:
+            return FileStage()
+        if first >= start:
+            return SlotStage(slot, first)
     return SlotStage(slot, start) if start + size <= slot.size else FileStage()
+
+
+class Bounded:
+    """The first `size` bytes of a store, as a decoder reads them."""
+
+    def __init__(self, store: "Slot", size: int) -> None:
+        self._store = store
+        self.size = size
+
+    def readinto(self, at: int, mv: "memoryview") -> None:
+        self._store.readinto(at, mv)

@@ -1,0 +1,237 @@
+"""The loop: log in, report, poll, update; beside the user's application."""
+
+import asyncio
+import gc
+import json
+import os
+import time
+
+from micropython import const
+from otaspec import journal, keyset
+from otaspec.errors import ServerError, error
+
+from . import config as settings
+from . import http, trial
+from .journal import SESSION, TRIAL
+from .report import Reports
+from .server import Server
+from .update import CODECS, Update, room
+
+_SERVER_UNREACHABLE = const(301)
+_SERVER_BUSY = const(312)
+_TRIAL_NO_SERVER = const(504)
+_LONGEST_WAIT = const(3600)  # s: a board that was long offline still looks once an hour
+
+
+class Agent:
+    """What the application gets. `status` says what goes on; `board` is what the boot found (boot.Board)."""
+
+    def __init__(self, board: "Board") -> None:
+        config = board.config
+        self.board = board
+        self.config = config
+        self.log = board.log
+        keys = [keyset.Key(config.keys[i : i + 64]) for i in range(0, len(config.keys), 64)]
+        self.keys = keyset.KeySet(keys)
+        context = http.tls_context(config.ca) if config.ca else None
+        self.client = http.Client(context, bool(config.dev), config.timeout)
+        self.download = http.Client(context, bool(config.dev), config.timeout)
+        self.servers = [Server(self.client, base, config) for base in config.servers]
+        self.reports = Reports(self.now)
+        self.interval = config.poll
+        self.status = {
+            "state": "idle", "step": 0, "version": board.version, "slot": board.running.label,
+            "code": 0, "bytes": 0, "heap": 0,
+        }  # fmt: skip
+        if config.dev:
+            self.log("development mode: plain HTTP may be used")
+
+        self.lock = asyncio.Lock()  # one call to a server at a time
+        self.fresh = asyncio.Event()  # there is something to report
+        self.app = None
+        self.crash = ""  # what ended the application
+        self.refused = ("", 0, 0)  # etag of a package that failed, ticks until it is tried again, s waited
+        if config.dev:
+            self.log("development mode: plain HTTP may be used")
+
+    async def main(self, app: "module | None", crash: str) -> None:
+        """Run the application and the agent, for ever."""
+        self.app = app
+        self.crash = crash
+        self._tell_the_end()
+        if hasattr(app, "main"):
+            asyncio.create_task(self._application())
+        asyncio.create_task(self._reporter())
+        if self.board.on_trial:
+            await trial.run(self)
+            self.board.on_trial = False
+            self._tell_the_end()
+        asyncio.create_task(self._feeder())
+        self.show("idle", 0)
+        await self._loop()
+
+    async def _application(self) -> None:
+        try:
+            await self.app.main(self)
+        except Exception as e:
+            self.log.exception("application", e)
+            self.crash = repr(e)
+
+    async def _feeder(self) -> None:
+        while True:
+            self.board.feed()
+            await asyncio.sleep_ms(min(self.config.wdt // 4, 1000))
+
+    async def _reporter(self) -> None:
+        """Sends what is new beside whatever else goes on: a slow server must not slow an update."""
+        while True:
+            await self.fresh.wait()
+            self.fresh.clear()
+            await self.deliver()
+
+    # -- what goes on ------------------------------------------------------------------------------
+
+    def now(self) -> int:
+        """UNIX seconds, 0 while no server has said them."""
+        return max([server.now() for server in self.servers] or [0])
+
+    def about(self) -> dict:
+        """What a report says of the release on trial, or just tried."""
+        book = self.board.journal
+        session, record = book.get(SESSION), book.get(TRIAL)
+        seq = record["seq"] if record else self.board.seq
+        found = {"rollout": None, "seq": seq, "version": self.board.version}
+        if session and session["seq"] == seq:
+            rollout = session["rollout"]
+            found["rollout"] = int(rollout) if rollout.isdigit() else rollout or None
+            found["version"] = session["version"]
+        return found
+
+    def tell(self, state: str, step: int, code: int, about: dict, detail: str = "", **data) -> None:
+        """Show it, and queue a report of it."""
+        self.show(state, step, code)
+        if self.reports.add(state, step, code, about, detail, data):
+            self.fresh.set()
+
+    def show(self, state: str, step: int, code: int = 0) -> None:
+        """Say what goes on: in `status`, and as a line on stdout in development mode."""
+        status = self.status
+        if (status["state"], status["step"], status["code"]) == (state, step, code):
+            return
+        status["state"], status["step"], status["code"] = state, step, code
+        status["bytes"] = self.download.received
+        gc.collect()
+        status["heap"] = gc.mem_alloc()
+        self.reports.stats.saw(status["heap"])
+        if self.config.dev:
+            print("@driblet " + json.dumps(status))
+
+    def _tell_the_end(self) -> None:
+        """Queue the final report of the last trial, unless that was done."""
+        book = self.board.journal
+        record = book.get(TRIAL)
+        if not record or record["told"]:
+            return
+        data = self.reports.stats.taken()
+        data["causes"] = list(record["causes"])
+        if record["phase"] == journal.DONE:
+            self.tell("confirmed", 100, 0, self.about(), "", **data)
+        elif record["phase"] in (journal.REVERTED, journal.OFFLINE):
+            code = record["code"] if record["phase"] == journal.REVERTED else _TRIAL_NO_SERVER
+            self.tell("reverted", error(code).coarse, code, self.about(), self.board.evidence(), **data)
+        else:
+            return
+        book.change(TRIAL, told=True)
+
+    def inventory(self) -> dict:
+        """What a poll tells the server about this board."""
+        board, config = self.board, self.config
+        state = "pending-verify" if board.on_trial else self.status["state"]
+        return {
+            "board": config.board, "chip": board.chip, "version": board.version,
+            "image_sha256": board.image_sha256.hex(), "slot": board.running.label, "seq": board.seq,
+            "state": state, "agent": settings.API_LEVEL, "staging": room(board), "ram": config.ram,
+            "codecs": list(CODECS), "frozen": board.frozen,
+        }  # fmt: skip
+
+    def refuse(self, etag: str) -> None:
+        """Not again at once: a package that failed here fails again, and each time wears the flash."""
+        seconds = min(2 * self.refused[2], 86400) if etag == self.refused[0] else max(self.interval, 60)
+        self.refused = (etag, time.ticks_add(time.ticks_ms(), seconds * 1000), seconds)
+
+    def _is_refused(self, etag: object) -> bool:
+        return etag == self.refused[0] and time.ticks_diff(self.refused[1], time.ticks_ms()) > 0
+
+    # -- the servers -------------------------------------------------------------------------------
+
+    async def _loop(self) -> None:
+        """Poll for ever; every error ends in a wait."""
+        failures = 0
+        while True:
+            gc.collect()
+            wait = self.interval
+            try:
+                offer, server = await self.check_in()
+                failures = 0
+                if isinstance(offer, dict) and not self._is_refused(offer.get("etag")):
+                    await Update(self, server, offer).run()
+            except ServerError as e:
+                self.log("no update now:", e)
+                failures += 1
+                wait = max(self._asked_wait(e), min(self.interval << min(failures - 1, 12), _LONGEST_WAIT))
+            except Exception as e:  # a defect of ours must not end the only way to its repair
+                self.log.exception("agent", e)
+            self.download.close()
+            if not self.lock.locked():
+                self.client.close()
+            if self.status["state"] != "failed":
+                self.show("idle", 0)
+            await self._sleep(wait)
+
+    async def _sleep(self, seconds: int) -> None:
+        """About `seconds`: a fleet that was switched on together must not stay together."""
+        ms = seconds * 1000
+        await asyncio.sleep_ms(ms - ms // 10 + int.from_bytes(os.urandom(2), "big") * (ms // 5) // 65536)
+
+    async def check_in(self) -> tuple:
+        """Reports, then a poll, at the first server that serves us: (offer or None, server)."""
+        async with self.lock:
+            failed = error(_SERVER_UNREACHABLE, "no server is set")
+            for server in list(self.servers):
+                try:
+                    await self._log_in(server)
+                    await self.reports.send(server)
+                    answer = await server.poll(self.inventory())
+                    self._heed(answer)
+                    return answer.get("update"), server
+                except ServerError as e:
+                    self.log(server.base, e)
+                    self.client.close()
+                    failed = e
+                    # Begin with another the next time.
+                    self.servers.append(self.servers.pop(0))
+            raise failed
+
+    async def deliver(self, log: bool = False) -> None:
+        """Send the queued reports now, and the log where a failure asks for it. What fails stays queued."""
+        async with self.lock:
+            server = self.servers[0]
+            try:
+                await self._log_in(server)
+                await self.reports.send(server)
+                if log:
+                    await server.upload_log(self.log.text())
+            except ServerError as e:
+                self.log("reports are kept:", e)
+                self.client.close()
+
+    async def _log_in(self, server: "Server") -> None:
+        self.reports.begin_after(await server.log_in())
+
+    def _heed(self, answer: dict) -> None:
+        seconds = answer.get("poll_interval")
+        if type(seconds) is int:
+            self.interval = min(max(seconds, 1), 86400)
+
+    def _asked_wait(self, e: ServerError) -> int:
+        return max([server.retry_after for server in self.servers]) if e.code == _SERVER_BUSY else 0

@@ -1,0 +1,56 @@
+"""Where a board begins: watchdog, boot rules, the application, the agent. `main.py` calls run().
+
+The watchdog comes first, in a trial or not: a release that hangs later must be reachable for its repair.
+It cannot be stopped again; the agent feeds it from the loop.
+"""
+
+import asyncio
+import gc
+
+import machine
+from otaspec.errors import OtaError
+
+from .agent import Agent
+from .board import Board
+from .config import Config
+from .log import Log
+from .trial import send_back
+
+_TRIAL_CRASHED = 503
+
+
+def run(name: str, overrides: "dict | None" = None) -> None:
+    """Run the agent beside the module `name`, which has `async def main(agent)`; does not return.
+
+    `overrides`: settings that win over NVS.
+    """
+    config = Config(overrides)
+    watchdog = machine.WDT(timeout=config.wdt)
+    log = Log(bool(config.dev))
+    log("reset cause", machine.reset_cause())
+    board = Board(config, log, watchdog.feed)
+    try:
+        action = board.settle()
+    except OtaError as e:
+        log("boot rules:", e)  # flash or NVS fails: without a trial, since none could be counted
+        action = "STEADY"
+    for _ in board.identify():
+        watchdog.feed()
+    board.on_trial = action == "TRIAL"
+    if not board.frozen:
+        log("the agent runs from the file system: a development mode, both slots share it")
+    app, crash = _import(name, board)
+    gc.collect()
+    asyncio.run(Agent(board).main(app, crash))
+    machine.reset()
+
+
+def _import(name: str, board: "Board") -> tuple:
+    """(the application, what went wrong with it). On trial an exception sends the release back."""
+    try:
+        return __import__(name), ""
+    except BaseException as e:
+        board.log.exception("import of " + name, e)
+        if board.on_trial:
+            send_back(board, board.facts().runs() == "candidate", _TRIAL_CRASHED, repr(e))
+        return None, repr(e)

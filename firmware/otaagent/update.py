@@ -1,0 +1,309 @@
+"""One update, from the server's offer to the reset into the new image (SLOTS.md section 7 has the writes).
+
+Nothing is written before the manifest was verified and checked; nothing is decoded before its hash was
+checked; nothing is bootable before the whole slot was read back and hashed.
+"""
+
+import asyncio
+import gc
+
+from micropython import const
+from otaspec import journal, verify
+from otaspec import manifest as manifests
+from otaspec.errors import OtaError, ServerError, error
+
+from . import config as settings
+from . import http, staging
+from .apply import Writer
+from .board import image_size
+from .fetch import Package
+from .http import join
+from .journal import BLOCKED, KNOWN, SESSION, TRIAL, Hints
+from .slots import SECTOR, hash_of
+
+try:
+    from otaspec import patch
+except ImportError:
+    patch = None  # an image without decoders takes plain images only
+
+_PACKAGE_TRUNCATED = const(108)
+_PACKAGE_TRAILING_BYTES = const(109)
+_PAYLOAD_HASH_WRONG = const(110)
+_IMAGE_HASH_WRONG = const(111)
+_ANSWER_INVALID = const(305)
+_OUT_OF_MEMORY = const(407)
+
+_HEAD = manifests.IMAGE_HEAD
+_TRIES = const(2)  # of a package whose result is wrong
+_LONGEST = const(512)  # bytes of a text in an offer
+
+CODECS = (0,) + (tuple(patch.CODECS) if patch else ())
+
+
+def room(board: "Board") -> int:
+    """Bytes of a patch that this board can set aside beside images as large as the present ones."""
+    start = staging.in_slot(board.size, image_size(board.other))
+    return max(board.other.size - start, staging.in_file())
+
+
+class Update:
+    """One session. `run` returns only where nothing was armed."""
+
+    def __init__(self, agent: "Agent", server: "Server", offer: dict) -> None:
+        for name in ("url", "etag", "version"):
+            if not isinstance(offer.get(name), str) or len(offer[name]) > _LONGEST:
+                raise error(_ANSWER_INVALID, "update." + name)
+        self.agent = agent
+        self.board = agent.board
+        self.offer = offer
+        self.about = {name: offer.get(name) for name in ("rollout", "seq", "version")}
+        pace = http.Pace(agent.config.rate, agent.config.deadline)
+        self.package = Package(agent.download, join(server.base, offer["url"]), offer["etag"], pace)
+        self.at = 0  # where the payload starts in the package
+        self.manifest = None
+        self.hints = None
+
+    async def run(self) -> None:
+        """ServerError: try again later, what was done is kept. Other errors are reported as final."""
+        while True:
+            try:
+                return await self._install()
+            except ServerError as e:
+                status = self.agent.status
+                self.agent.tell(status["state"], status["step"], e.code, self.about, e.evidence)
+                raise e
+            except MemoryError as e:
+                self.agent.log.exception("update", e)
+                return await self._fail(error(_OUT_OF_MEMORY))
+            except OtaError as e:
+                if not self._once_more(e):
+                    return await self._fail(e)
+
+    def _once_more(self, e: OtaError) -> bool:
+        """A wrong hash may be the link's or a cell's fault: the session gets a second try."""
+        book = self.board.journal
+        session = book.get(SESSION)
+        if e.code not in (_PAYLOAD_HASH_WRONG, _IMAGE_HASH_WRONG) or not session:
+            return False
+        self.agent.log("once more:", e)
+        book.change(SESSION, failures=session["failures"] + 1)
+        if session["failures"] + 1 < _TRIES:
+            return True
+        if e.code == _IMAGE_HASH_WRONG:
+            self.board.block(session["image"], session["seq"])
+        return False
+
+    async def _fail(self, e: OtaError) -> None:
+        agent = self.agent
+        agent.log("failed:", e)
+        agent.refuse(self.offer["etag"])
+        agent.tell("failed", e.coarse, e.code, self.about, e.evidence, **agent.reports.stats.taken())
+        self.board.journal.erase(SESSION)
+        staging.discard()
+        await agent.deliver(True)
+
+    async def _install(self) -> None:
+        await self._open()
+        m = self.manifest
+        await self._progress("downloading", 2)
+        if not self._waits():
+            self._begin()
+            if self.hints.at("written") * SECTOR < m.image_size:
+                if m.payload_codec == manifests.IMAGE:
+                    await self._stream()
+                else:
+                    await self._decode(await self._stage())
+            self.agent.download.close()
+            await self._verify()
+            self._ready()
+        await self._progress("rebooting", 95)
+        await self.agent.deliver()
+        self._arm()
+
+    # -- the manifest ------------------------------------------------------------------------------
+
+    async def _open(self) -> None:
+        """Fetch, verify and check the manifest. No write comes before the end of this."""
+        await self.package.open(0)
+        start = bytearray(manifests.HEAD_SIZE)
+        await self.package.fill(memoryview(start))
+        head = bytearray(manifests.HEAD_SIZE + manifests.size_of(start))
+        head[: len(start)] = start
+        await self.package.fill(memoryview(head)[len(start) :])
+        self.at = len(head)
+        gc.collect()
+        m = verify.open_package(head, self.agent.keys)
+        self.manifest = m
+        self.about["seq"], self.about["version"] = m.seq, m.version
+        verify.check(m, self._facts(m))
+
+    def _facts(self, m: "Manifest") -> verify.Board:
+        board, config = self.board, self.board.config
+        session = board.journal.get(SESSION)
+        blocked = board.journal.get(BLOCKED)
+        start = staging.in_slot(m.image_size, image_size(board.other))
+        return verify.Board(
+            product=config.pk,
+            board=config.board,
+            chip=board.chip,
+            device=config.dn,
+            agent=settings.API_LEVEL,
+            slot_size=board.other.size,
+            ram=config.ram,
+            staging=max(board.other.size - start, staging.in_file()),
+            seq_floor=board.floor(),
+            open_digest=session["digest"] if session else b"",
+            secure_version=board.secure_version,
+            time=self.agent.now() or None,
+            running_size=board.size,
+            running_sha256=board.image_sha256,
+            codecs=CODECS,
+            blocklist=[tuple(item) for item in blocked["images"]] if blocked else (),
+        )
+
+    def _waits(self) -> bool:
+        """Whether this very image waits in the other slot, since its trial ended without a server."""
+        m, t = self.manifest, self.board.journal.get(TRIAL)
+        if not t or t["phase"] != journal.OFFLINE or (t["seq"], t["image"]) != (m.seq, m.image_sha256):
+            return False
+        return self.board.holds(t["slot"], t["size"], t["image"])
+
+    # -- the session -------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        """Open the session, or go on with it."""
+        m, book, stats = self.manifest, self.board.journal, self.agent.reports.stats
+        session = book.get(SESSION)
+        if session and session["digest"] == m.digest:
+            stats.resumed(self.board.cause)
+        else:
+            stats.began()
+            book.put(SESSION, {
+                "digest": m.digest, "seq": m.seq, "slot": self.board.other.number, "size": m.image_size,
+                "image": m.image_sha256, "version": m.version, "rollout": str(self.about["rollout"] or ""),
+                "etag": self.package.etag[:80], "head": m.payload_head,
+            })  # fmt: skip
+        self.hints = Hints(book, m.digest)
+
+    # -- a plain image -----------------------------------------------------------------------------
+
+    async def _stream(self) -> None:
+        """Straight into the slot. Resumed one sector early: that one is fetched again and compared."""
+        m = self.manifest
+        fresh = self._open_slot()
+        start = max(self.hints.at("written") - 1, 0) * SECTOR
+        writer = Writer(self.board.other, m.image_size, _HEAD, self.hints, "written", start, fresh)
+        if start:
+            await self.package.open(self.at + start - _HEAD)
+        else:
+            writer.write(memoryview(m.payload_head))
+        await self._receive(writer, m.image_size, 85)
+
+    async def _receive(self, writer: Writer, size: int, last: int) -> None:
+        """The rest of the package into `writer`; progress goes from 5 to `last`."""
+        stats = self.agent.reports.stats
+        while not writer.done:
+            n = await self.package.readinto(writer.room())
+            if not n:
+                raise error(_PACKAGE_TRUNCATED, "%d of %d bytes" % (writer.at, size))
+            stats.bytes += n
+            before = writer.at
+            writer.filled(n)
+            if writer.at != before:
+                await self._progress("downloading", 5 + (last - 5) * writer.at // size)
+        stats.erases += writer.erases
+        # What follows was not signed.
+        if await self.package.readinto(memoryview(bytearray(1))):
+            raise error(_PACKAGE_TRAILING_BYTES)
+
+    # -- a patch -----------------------------------------------------------------------------------
+
+    async def _stage(self) -> "SlotStage | FileStage":
+        """The patch, on this board and verified."""
+        m, hints = self.manifest, self.hints
+        there = image_size(self.board.other)
+        stage = staging.place(self.board.other, m.image_size, there, m.payload_size, hints)
+        first = stage.start // SECTOR
+        done = hints.at("staged")
+        if done != first + (m.payload_size + SECTOR - 1) // SECTOR:
+            start = max(done - 1 - first, 0) * SECTOR
+            writer = Writer(stage, m.payload_size, 0, hints, "staged", start)
+            if start:
+                await self.package.open(self.at + start)
+            await self._receive(writer, m.payload_size, 40)
+        for digest in hash_of(stage, m.payload_size):
+            await asyncio.sleep_ms(0)
+        if digest != m.payload_sha256:
+            hints.restart("staged")
+            raise error(_PAYLOAD_HASH_WRONG, "reads as %s" % digest[:4].hex())
+        return stage
+
+    async def _decode(self, stage: "SlotStage | FileStage") -> None:
+        m = self.manifest
+        self.agent.download.close()
+        fresh = self._open_slot()
+        writer = Writer(self.board.other, m.image_size, _HEAD, self.hints, "written", 0, fresh)
+        gc.collect()
+        old = staging.Bounded(self.board.running, m.base_size)
+        source = staging.Bounded(stage, m.payload_size)
+        for _ in patch.decode(m.payload_codec, m.payload_params, old, source, writer, m.payload_ram):
+            await self._progress("applying", 41 + 44 * writer.at // m.image_size)
+        stage.close()
+        self._keep_head(writer.head)
+        self.agent.reports.stats.erases += writer.erases
+
+    # -- the slot ----------------------------------------------------------------------------------
+
+    def _open_slot(self) -> bool:
+        """From here on the other slot is no fallback: its image goes first, its entry after it.
+
+        True where that was done now, so that sector 0 is erased.
+        """
+        board = self.board
+        if self.hints.at("written"):
+            return False
+        board.raise_floor()
+        board.journal.erase(TRIAL)
+        board.act("OPEN")
+        return True
+
+    def _keep_head(self, head: bytes) -> None:
+        if self.board.journal.get(SESSION)["head"] != head:
+            self.board.journal.change(SESSION, head=head)
+
+    async def _verify(self) -> None:
+        """The whole image as read from flash, its head from the journal; then the head is programmed."""
+        m, board = self.manifest, self.board
+        await self._progress("verifying", 86)
+        head = board.journal.get(SESSION)["head"]
+        for digest in hash_of(board.other, m.image_size, head):
+            await asyncio.sleep_ms(0)
+        if digest != m.image_sha256 or len(head) != _HEAD:
+            board.other.erase(0)
+            self.hints.restart("written")
+            raise error(_IMAGE_HASH_WRONG, "reads as %s" % digest[:4].hex())
+        board.other.program(0, memoryview(head))
+
+    def _ready(self) -> None:
+        m, board, book = self.manifest, self.board, self.board.journal
+        known = journal.know(book.get(KNOWN), board.image_sha256, board.seq, board.version)
+        book.put(KNOWN, journal.know(known, m.image_sha256, m.seq, m.version))
+        self.agent.reports.stats.save()
+        book.put(TRIAL, {
+            "phase": journal.READY, "slot": board.other.number, "size": m.image_size,
+            "image": m.image_sha256, "seq": m.seq, "home_slot": board.running.number,
+            "home_size": board.size, "home_image": board.image_sha256,
+        })  # fmt: skip
+
+    def _arm(self) -> None:
+        """Count the trial, name the slot, reset: what the boot rule ARM does."""
+        board = self.board
+        staging.discard()
+        board.cause = 0  # no trial has ended here
+        if board.journal.get(TRIAL)["told"]:
+            board.journal.change(TRIAL, told=False)
+        board.act("ARM")
+
+    async def _progress(self, state: str, step: int) -> None:
+        self.agent.tell(state, step, 0, self.about)
+        await asyncio.sleep_ms(0)
