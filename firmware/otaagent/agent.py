@@ -43,9 +43,6 @@ class Agent:
             "state": "idle", "step": 0, "version": board.version, "slot": board.running.label,
             "code": 0, "bytes": 0, "heap": 0,
         }  # fmt: skip
-        if config.dev:
-            self.log("development mode: plain HTTP may be used")
-
         self.lock = asyncio.Lock()  # one call to a server at a time
         self.fresh = asyncio.Event()  # there is something to report
         self.app = None

@@ -38,7 +38,8 @@ class Board:
         self.size = 0  # of the running image, with its SHA-256: set by identify()
         self.image_sha256 = b""
         self.seq = 0
-        self.version = config.version
+        # The best of three: what the journal knows of this hash, the image's own word, provisioning's.
+        self.version = desc.get("version") or config.version
 
     # -- the rules ---------------------------------------------------------------------------------
 

@@ -29,7 +29,7 @@ class Server:
 
     def __init__(self, client: "Client", base: str, config: "Config") -> None:
         self.base = base
-        self.offset = 0  # UNIX seconds less this board's clock, 0 while no server has said them
+        self.offset = None  # UNIX seconds less this board's clock, once the server has said them
         self.retry_after = 0  # s that a busy server asked for
         self._client = client
         self._config = config
@@ -38,7 +38,7 @@ class Server:
 
     def now(self) -> int:
         """UNIX seconds, 0 while no server has said them."""
-        return self.offset and int(time.time()) + self.offset
+        return 0 if self.offset is None else int(time.time()) + self.offset
 
     async def log_in(self) -> int:
         """Log in, registering first where this board has no secret yet. Nothing to do with a fresh token.

@@ -58,14 +58,15 @@ def send_back(board: "Board", known: bool, code: int, evidence: str) -> None:
 async def _until(agent: "Agent", seconds: int, task: "Task | None") -> bool:
     """Feed the watchdog for `seconds`, or until `task` is done (True). Failed if the application crashed."""
     end = time.ticks_add(time.ticks_ms(), seconds * 1000)
-    while time.ticks_diff(end, time.ticks_ms()) > 0:
+    while True:
         agent.board.feed()
+        await asyncio.sleep_ms(_TICK)
         if agent.crash:
             raise Failed(_TRIAL_CRASHED, agent.crash)
         if task and task.done():
             return True
-        await asyncio.sleep_ms(_TICK)
-    return False
+        if time.ticks_diff(end, time.ticks_ms()) <= 0:
+            return False
 
 
 def _self_test(app: "module") -> None:

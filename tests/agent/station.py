@@ -1,0 +1,123 @@
+"""A whole board under test: images with the real agent in them, packages for them, and a way to watch."""
+
+import asyncio
+import hashlib
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from otaboards import linux_host, loader, runtime
+from otasim import files
+from otasim.board import Board, Event, Options
+from otasim.faults import NONE, Faults
+from otaspec import cose
+from otaspec import manifest as manifests
+from otaspec.image import LINUX_HOST
+
+from tests.spec.packages import PUBLIC, sign
+
+from .service import Service
+
+EXAMPLES = Path(__file__).parent.parent.parent / "firmware" / "examples"
+BLINK = linux_host.folder_files(EXAMPLES / "blink")
+
+
+def image(version: str, app: Mapping[str, bytes] | None = None, fill: int = 20000) -> bytes:
+    """A LINUX_HOST image: the agent, `app` over the example, and `fill` bytes that do not compress."""
+    ballast = random.Random(version).randbytes(fill)
+    agent = linux_host.agent_files(runtime.find().arch)
+    return linux_host.pack_image(agent | BLINK | dict(app or {}) | {"ballast.bin": ballast}, version)
+
+
+def full(image: bytes, seq: int = 7, version: str = "1.1.0", **change: Any) -> bytes:
+    """The signed package that carries a whole image."""
+    payload = change.pop("payload", image[manifests.IMAGE_HEAD :])
+    fields: dict[str, Any] = {
+        **{"seq": seq, "product": "thermostat", "board": "LINUX_HOST", "chip": LINUX_HOST},
+        **{"version": version, "image_size": len(image), "image_sha256": hashlib.sha256(image).digest()},
+        **{"payload_size": len(payload), "payload_sha256": hashlib.sha256(payload).digest()},
+        **{"payload_codec": 0, "payload_params": {}, "payload_ram": 0},
+        **{"payload_head": image[: manifests.IMAGE_HEAD]},
+    }
+    manifest = manifests.Manifest(**(fields | change))
+    return manifests.package_head(cose.sign1(manifests.encode(manifest), cose.kid(PUBLIC), sign)) + payload
+
+
+@dataclass
+class Station:
+    """A board with `old` in slot 0, its server, and what was seen of it."""
+
+    folder: Path
+    service: Service
+    old: bytes
+    settings: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        host = loader.load("LINUX_HOST")
+        settings = {
+            **{"pk": "thermostat", "dn": "kitchen", "ps": self.service.ps, "server": self.service.url},
+            **{"keys": PUBLIC, "board": "LINUX_HOST", "dev": 1, "poll": 1, "timeout": 3},
+            **{"wdt": 2000, "soak": 0, "trial": 4},
+        }
+        self.files = files.create(
+            self.folder / "board.bin",
+            flash_size=host.flash_size,
+            rows=host.rows,
+            images={0: self.old},
+            chip_id=LINUX_HOST,
+            settings=settings | self.settings,
+        )
+        (self.folder / "code").mkdir()
+        self.rows = host.rows
+
+    async def run(
+        self, until: Callable[["Station"], bool], faults: Faults = NONE, seconds: float = 30
+    ) -> "Station":
+        """Switch the board on until `until` holds; AssertionError with the console's end where it never does."""
+        options = Options(unpack_into=self.folder / "code", **self.options)
+        board = Board(self.files, runtime.find(), options, faults, self.events.append)
+        self.board = board
+        life = asyncio.create_task(board.run())
+        deadline = asyncio.get_running_loop().time() + seconds
+        while not until(self):
+            if life.done() or asyncio.get_running_loop().time() > deadline:
+                board.switch_off()
+                await life
+                raise AssertionError(self.story())
+            await asyncio.sleep(0.02)
+        board.switch_off()
+        await life
+        return self
+
+    def slot(self, number: int, size: int) -> bytes:
+        """The first `size` bytes of a slot."""
+        row = next(row for row in self.rows if (row.type, row.subtype) == (0, 0x10 + number))
+        with self.files.flash.open("rb") as flash:
+            flash.seek(row.offset)
+            return flash.read(size)
+
+    def said(self, name: str = "state") -> list[Any]:
+        return [event.data.get(name) for event in self.events if event.kind == "report"]
+
+    def runs(self) -> str:
+        """The slot that booted last."""
+        return [e.data["slot"] for e in self.events if e.kind == "slot"][-1]
+
+    def exits(self) -> list[str]:
+        return [e.data["why"] for e in self.events if e.kind == "exit"]
+
+    def story(self) -> str:
+        """What happened, for a failed test."""
+        lines = [
+            e.data["line"] if e.kind == "console" else f"-- {e.kind} {e.data}" for e in self.events[-150:]
+        ]
+        return "\n".join([*lines, f"reports: {self.service.reports[-5:]}"])
+
+
+def reported(state: str, code: int = 0) -> Callable[[Station], bool]:
+    """Until the server has heard that."""
+    return lambda s: any(r["state"] == state and r["code"] == code for r in s.service.reports)
