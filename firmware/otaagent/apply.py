@@ -30,7 +30,7 @@ class Writer:
         self.at = start
         self.erases = 0
         self._store = store
-        self._size = size
+        self.size = size
         self._skip = skip
         self._hints = hints
         self._name = name
@@ -41,15 +41,15 @@ class Writer:
 
     def room(self) -> "memoryview":
         """Where the next bytes belong, at least one; for those who can write in place."""
-        left = self._size - self.at - self._n
+        left = self.size - self.at - self._n
         if left <= 0:
-            raise error(_PATCH_INVALID, "more than %d bytes" % self._size)
+            raise error(_PATCH_INVALID, "more than %d bytes" % self.size)
         return self._buf[self._n : min(SECTOR, self._n + left)]
 
     def filled(self, n: int) -> None:
         """`n` bytes of room() are there."""
         self._n += n
-        if self._n == SECTOR or self.at + self._n == self._size:
+        if self._n == SECTOR or self.at + self._n == self.size:
             self._flush()
 
     def write(self, data: "memoryview") -> None:
@@ -81,7 +81,7 @@ class Writer:
 
     @property
     def done(self) -> bool:
-        return self.at == self._size
+        return self.at == self.size
 
     def _flush(self) -> None:
         sector, want = self.at // SECTOR, self._buf[: self._n]

@@ -99,12 +99,25 @@ def place(slot: "Slot", new_size: int, there: int, size: int, hints: "Hints") ->
     return SlotStage(slot, start) if start + size <= slot.size else FileStage()
 
 
-class Bounded:
-    """The first `size` bytes of a store, as a decoder reads them."""
+class Source:
+    """The first `size` bytes of a store, one after the other, as a decoder reads its patch."""
 
     def __init__(self, store: "Slot", size: int) -> None:
         self._store = store
+        self._at = 0
         self.size = size
 
-    def readinto(self, at: int, mv: "memoryview") -> None:
-        self._store.readinto(at, mv)
+    def readinto(self, buf: "memoryview") -> int:
+        n = min(len(buf), self.size - self._at)
+        if n:
+            self._store.readinto(self._at, memoryview(buf)[:n])
+            self._at += n
+        return n
+
+
+class Image:
+    """The first `size` bytes of a slot: the image that a patch is for."""
+
+    def __init__(self, slot: "Slot", size: int) -> None:
+        self.readinto = slot.readinto
+        self.size = size

@@ -37,7 +37,7 @@ _HEAD = manifests.IMAGE_HEAD
 _TRIES = const(2)  # of a package whose result is wrong
 _LONGEST = const(512)  # bytes of a text in an offer
 
-CODECS = (0,) + (tuple(patch.CODECS) if patch else ())
+CODECS = getattr(patch, "CODECS", (0, 2, 3)) if patch else (0,)
 
 
 def room(board: "Board") -> int:
@@ -244,8 +244,8 @@ class Update:
         fresh = self._open_slot()
         writer = Writer(self.board.other, m.image_size, _HEAD, self.hints, "written", 0, fresh)
         gc.collect()
-        old = staging.Bounded(self.board.running, m.base_size)
-        source = staging.Bounded(stage, m.payload_size)
+        old = staging.Image(self.board.running, m.base_size)
+        source = staging.Source(stage, m.payload_size)
         for _ in patch.decode(m.payload_codec, m.payload_params, old, source, writer, m.payload_ram):
             await self._progress("applying", 41 + 44 * writer.at // m.image_size)
         stage.close()

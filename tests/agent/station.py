@@ -77,7 +77,7 @@ class Station:
     async def run(
         self, until: Callable[["Station"], bool], faults: Faults = NONE, seconds: float = 30
     ) -> "Station":
-        """Switch the board on until `until` holds; AssertionError with the console's end where it never does."""
+        """Switch the board on until `until` holds; AssertionError with its story where it never does."""
         options = Options(unpack_into=self.folder / "code", **self.options)
         board = Board(self.files, runtime.find(), options, faults, self.events.append)
         self.board = board
