@@ -47,6 +47,7 @@ class Agent:
         self.fresh = asyncio.Event()  # there is something to report
         self.app = None
         self.crash = ""  # what ended the application
+        self.log_due = False  # something failed: the server gets the log
         self.refused = ("", 0, 0)  # etag of a package that failed, ticks until it is tried again, s waited
         if config.dev:
             self.log("development mode: plain HTTP may be used")
@@ -107,6 +108,7 @@ class Agent:
     def tell(self, state: str, step: int, code: int, about: dict, detail: str = "", **data) -> None:
         """Show it, and queue a report of it."""
         self.show(state, step, code)
+        self.log_due = self.log_due or state in ("failed", "reverted")
         if self.reports.add(state, step, code, about, detail, data):
             self.fresh.set()
 
@@ -209,15 +211,16 @@ class Agent:
                     self.servers.append(self.servers.pop(0))
             raise failed
 
-    async def deliver(self, log: bool = False) -> None:
-        """Send the queued reports now, and the log where a failure asks for it. What fails stays queued."""
+    async def deliver(self) -> None:
+        """Send the queued reports now, and the log after a failure. What cannot be sent stays queued."""
         async with self.lock:
             server = self.servers[0]
             try:
                 await self._log_in(server)
                 await self.reports.send(server)
-                if log:
-                    await server.upload_log(self.log.text())
+                if self.log_due:
+                    await server.upload_log(self.board.last_words() + self.log.text())
+                    self.log_due = False
             except ServerError as e:
                 self.log("reports are kept:", e)
                 self.client.close()

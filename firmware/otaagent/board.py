@@ -13,6 +13,9 @@ from .slots import SECTOR, hash_of
 
 _FLASH_ERASE_FAILED = const(401)
 _CONFIRM_FAILED = const(408)
+_TRIAL_WATCHDOG = const(502)
+_TRIAL_POWER_LOST = const(505)
+_LAST_WORDS = const(800)  # bytes of a trial's log
 _OTADATA = ("boot_home", "boot_running", "boot_candidate", "mark_valid", "drop_entry")
 _RECORD = ("count", "begin", "intent", "done", "reject", "offline", "revert")
 
@@ -133,20 +136,27 @@ class Board:
             return False
 
     def keep_evidence(self, text: str) -> None:
-        """What a trial died of, for the report that the other image sends."""
+        """What a trial died of, and the end of its log, for the other image to report."""
+        words = text[:120].encode() + b"\n" + self.log.text()[-_LAST_WORDS:]
         try:
-            nvs = self.journal.nvs
-            nvs.set_blob("evidence", text[:120].encode())
-            nvs.commit()
+            self.journal.nvs.set_blob("evidence", words)
+            self.journal.nvs.commit()
         except OSError:
             pass
 
-    def evidence(self) -> str:
-        buf = bytearray(120)
+    def last_words(self) -> bytes:
+        """What keep_evidence kept."""
+        buf = bytearray(_LAST_WORDS + 500)
         try:
-            return bytes(memoryview(buf)[: self.journal.nvs.get_blob("evidence", buf)]).decode()
-        except (OSError, UnicodeError):
-            return ""
+            return bytes(memoryview(buf)[: self.journal.nvs.get_blob("evidence", buf)])
+        except OSError:
+            return b""
+
+    def evidence(self) -> str:
+        """Its first line. Only what a trial said itself: one that was reset said nothing."""
+        record = self.journal.get(TRIAL)
+        spoke = record and record["code"] not in (_TRIAL_WATCHDOG, _TRIAL_POWER_LOST)
+        return self.last_words().partition(b"\n")[0].decode() if spoke else ""
 
     # -- who runs ----------------------------------------------------------------------------------
 

@@ -31,7 +31,7 @@ _DEFAULTS = {
     "deadline": 86400,  # s for one download
     "wdt": 30000,  # ms until the watchdog bites in a trial
     "soak": 10,  # s that the application must have run before a trial is confirmed
-    "trial": 600,  # s from a trial's start until the server must have been reached
+    "checkin": 600,  # s from a trial's start until the server must have been reached
     "ram": 32768,  # bytes that a decoder may have
 }  # fmt: skip
 

@@ -31,8 +31,8 @@ async def run(agent: "Agent") -> None:
         await _until(agent, config.soak, None)
         _self_test(agent.app)
         agent.tell("pending-verify", 97, 0, agent.about())
-        if not await _until(agent, config.trial, asyncio.create_task(_check_in(agent))):
-            raise Failed(_TRIAL_NO_SERVER, "%d s" % config.trial)
+        if not await _until(agent, config.checkin, asyncio.create_task(_check_in(agent))):
+            raise Failed(_TRIAL_NO_SERVER, "%d s" % config.checkin)
         board.act("PASS" if known else "PASS_UNKNOWN")
     except Failed as e:
         send_back(board, known, e.args[0], e.args[1])

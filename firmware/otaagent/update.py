@@ -36,6 +36,7 @@ _OUT_OF_MEMORY = const(407)
 _HEAD = manifests.IMAGE_HEAD
 _TRIES = const(2)  # of a package whose result is wrong
 _LONGEST = const(512)  # bytes of a text in an offer
+_LONGEST_KEPT = const(1024)  # of a manifest in the journal; a longer one is fetched again
 
 CODECS = getattr(patch, "CODECS", (0, 2, 3)) if patch else (0,)
 
@@ -60,6 +61,8 @@ class Update:
         pace = http.Pace(agent.config.rate, agent.config.deadline)
         self.package = Package(agent.download, join(server.base, offer["url"]), offer["etag"], pace)
         self.at = 0  # where the payload starts in the package
+        self.next = -1  # the byte that an open download would bring
+        self.signed = b""
         self.manifest = None
         self.hints = None
 
@@ -100,7 +103,7 @@ class Update:
         agent.tell("failed", e.coarse, e.code, self.about, e.evidence, **agent.reports.stats.taken())
         self.board.journal.erase(SESSION)
         staging.discard()
-        await agent.deliver(True)
+        await agent.deliver()
 
     async def _install(self) -> None:
         await self._open()
@@ -124,18 +127,37 @@ class Update:
 
     async def _open(self) -> None:
         """Fetch, verify and check the manifest. No write comes before the end of this."""
+        head = self._kept_head() or await self._fetched_head()
+        self.at = len(head)
+        self.signed = bytes(memoryview(head)[manifests.HEAD_SIZE :])
+        gc.collect()
+        m = verify.open_package(head, self.agent.keys)
+        self.manifest = m
+        self.about["seq"], self.about["version"] = m.seq, m.version
+        verify.check(m, self._facts(m))
+
+    def _kept_head(self) -> bytes:
+        """The head of this package from the open session, empty where it is not there."""
+        session = self.board.journal.get(SESSION)
+        if session and session["manifest"] and session["etag"] == self.package.etag:
+            return manifests.package_head(session["manifest"])
+        return b""
+
+    async def _fetched_head(self) -> bytes:
+        self.next = 0
         await self.package.open(0)
         start = bytearray(manifests.HEAD_SIZE)
         await self.package.fill(memoryview(start))
         head = bytearray(manifests.HEAD_SIZE + manifests.size_of(start))
         head[: len(start)] = start
         await self.package.fill(memoryview(head)[len(start) :])
-        self.at = len(head)
-        gc.collect()
-        m = verify.open_package(head, self.agent.keys)
-        self.manifest = m
-        self.about["seq"], self.about["version"] = m.seq, m.version
-        verify.check(m, self._facts(m))
+        self.next = len(head)
+        return head
+
+    async def _read_on(self, at: int) -> None:
+        """Be about to read byte `at` of the payload."""
+        if self.next != self.at + at:
+            await self.package.open(self.at + at)
 
     def _facts(self, m: "Manifest") -> verify.Board:
         board, config = self.board, self.board.config
@@ -182,6 +204,7 @@ class Update:
                 "digest": m.digest, "seq": m.seq, "slot": self.board.other.number, "size": m.image_size,
                 "image": m.image_sha256, "version": m.version, "rollout": str(self.about["rollout"] or ""),
                 "etag": self.package.etag[:80], "head": m.payload_head,
+                "manifest": self.signed if len(self.signed) <= _LONGEST_KEPT else b"",
             })  # fmt: skip
         self.hints = Hints(book, m.digest)
 
@@ -193,10 +216,9 @@ class Update:
         fresh = self._open_slot()
         start = max(self.hints.at("written") - 1, 0) * SECTOR
         writer = Writer(self.board.other, m.image_size, _HEAD, self.hints, "written", start, fresh)
-        if start:
-            await self.package.open(self.at + start - _HEAD)
-        else:
+        if not start:
             writer.write(memoryview(m.payload_head))
+        await self._read_on(max(start - _HEAD, 0))
         await self._receive(writer, m.image_size, 85)
 
     async def _receive(self, writer: Writer, size: int, last: int) -> None:
@@ -228,8 +250,7 @@ class Update:
         if done != first + (m.payload_size + SECTOR - 1) // SECTOR:
             start = max(done - 1 - first, 0) * SECTOR
             writer = Writer(stage, m.payload_size, 0, hints, "staged", start)
-            if start:
-                await self.package.open(self.at + start)
+            await self._read_on(start)
             await self._receive(writer, m.payload_size, 40)
         for digest in hash_of(stage, m.payload_size):
             await asyncio.sleep_ms(0)

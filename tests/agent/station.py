@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from otaboards import linux_host, loader, runtime
-from otasim import files
+from otasim import files, parts
 from otasim.board import Board, Event, Options
 from otasim.faults import NONE, Faults
 from otaspec import cose
@@ -61,7 +61,7 @@ class Station:
         settings = {
             **{"pk": "thermostat", "dn": "kitchen", "ps": self.service.ps, "server": self.service.url},
             **{"keys": PUBLIC, "board": "LINUX_HOST", "dev": 1, "poll": 1, "timeout": 3},
-            **{"wdt": 2000, "soak": 0, "trial": 4},
+            **{"wdt": 2000, "soak": 0, "checkin": 4},
         }
         self.files = files.create(
             self.folder / "board.bin",
@@ -99,6 +99,13 @@ class Station:
         with self.files.flash.open("rb") as flash:
             flash.seek(row.offset)
             return flash.read(size)
+
+    def erases(self) -> int:
+        """Sector erases over the life of the board."""
+        rtc = self.files.open_rtc()
+        found = rtc[parts.layout.W_ERASES]
+        rtc.close()
+        return found
 
     def said(self, name: str = "state") -> list[Any]:
         return [event.data.get(name) for event in self.events if event.kind == "report"]
