@@ -32,6 +32,7 @@ _DEFAULTS = {
     "wdt": 30000,  # ms until the watchdog bites in a trial
     "soak": 10,  # s that the application must have run before a trial is confirmed
     "checkin": 600,  # s from a trial's start until the server must have been reached
+    "staging": 262144,  # bytes of the file system that a patch may take where the slot has no room
     "ram": 32768,  # bytes that a decoder may have
 }  # fmt: skip
 

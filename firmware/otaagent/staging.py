@@ -74,13 +74,13 @@ def in_slot(new_size: int, there: int) -> int:
     return (max(new_size, there) + SECTOR - 1) // SECTOR * SECTOR
 
 
-def in_file() -> int:
-    """Bytes that a file may take."""
+def in_file(most: int) -> int:
+    """Bytes that a file may take, at most `most`."""
     try:
         stat = os.statvfs(".")
     except OSError:
         return 0
-    return max(0, stat[0] * stat[3] - _SPARE)
+    return max(0, min(most, stat[0] * stat[3] - _SPARE))
 
 
 def place(slot: "Slot", new_size: int, there: int, size: int, hints: "Hints") -> "SlotStage | FileStage":

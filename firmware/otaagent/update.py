@@ -44,7 +44,7 @@ CODECS = getattr(patch, "CODECS", (0, 2, 3)) if patch else (0,)
 def room(board: "Board") -> int:
     """Bytes of a patch that this board can set aside beside images as large as the present ones."""
     start = staging.in_slot(board.size, image_size(board.other))
-    return max(board.other.size - start, staging.in_file())
+    return max(board.other.size - start, staging.in_file(board.config.staging))
 
 
 class Update:
@@ -172,7 +172,7 @@ class Update:
             agent=settings.API_LEVEL,
             slot_size=board.other.size,
             ram=config.ram,
-            staging=max(board.other.size - start, staging.in_file()),
+            staging=max(board.other.size - start, staging.in_file(config.staging)),
             seq_floor=board.floor(),
             open_digest=session["digest"] if session else b"",
             secure_version=board.secure_version,

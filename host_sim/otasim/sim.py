@@ -86,6 +86,7 @@ def choose_board(name: str | None, chip_id: int, size: int) -> loader.Board:
 def new_board(flash: Path, board: loader.Board, image: bytes, settings: Settings) -> BoardFiles:
     """A new board with `image` in ota_0 and the settings in NVS."""
     given: Settings = {"board": board.name, "ram": board.decoder_ram, "wdt": board.wdt_ms}
+    given["staging"] = board.staging
     return files.create(
         flash,
         flash_size=board.flash_size,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from otaboards import linux_host, loader, runtime
-from otasim import files, parts
+from otasim import files, parts, sim
 from otasim.board import Board, Event, Options
 from otasim.faults import NONE, Faults
 from otaspec import cose
@@ -53,14 +53,15 @@ class Station:
     service: Service
     old: bytes
     settings: dict[str, Any] = field(default_factory=dict)
+    kind: str = "LINUX_HOST"
     options: dict[str, Any] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        host = loader.load("LINUX_HOST")
+        host = loader.load(self.kind)
         settings = {
             **{"pk": "thermostat", "dn": "kitchen", "ps": self.service.ps, "server": self.service.url},
-            **{"keys": PUBLIC, "board": "LINUX_HOST", "dev": 1, "poll": 1, "timeout": 3},
+            **{"keys": PUBLIC, "board": self.kind, "dev": 1, "poll": 1, "timeout": 3},
             **{"wdt": 2000, "soak": 0, "checkin": 4},
         }
         self.files = files.create(
@@ -68,17 +69,21 @@ class Station:
             flash_size=host.flash_size,
             rows=host.rows,
             images={0: self.old},
-            chip_id=LINUX_HOST,
+            chip_id=host.chip_id,
             settings=settings | self.settings,
         )
-        (self.folder / "code").mkdir()
+        if self.kind == "LINUX_HOST":
+            (self.folder / "code").mkdir()
+            self.options.setdefault("unpack_into", self.folder / "code")
+        else:
+            self.options.setdefault("bundle", sim.bundle_for(runtime.find()))
         self.rows = host.rows
 
     async def run(
         self, until: Callable[["Station"], bool], faults: Faults = NONE, seconds: float = 30
     ) -> "Station":
         """Switch the board on until `until` holds; AssertionError with its story where it never does."""
-        options = Options(unpack_into=self.folder / "code", **self.options)
+        options = Options(**self.options)
         board = Board(self.files, runtime.find(), options, faults, self.events.append)
         self.board = board
         life = asyncio.create_task(board.run())

@@ -35,7 +35,7 @@ async def test_a_bad_release_is_sent_back_for_good(
     settings = {"wdt": 700, "soak": 2}
     with Service() as service:
         service.release(full(new))
-        board = Station(tmp_path, service, old, settings, {"watchdog_ms": 700})
+        board = Station(tmp_path, service, old, settings, options={"watchdog_ms": 700})
         await board.run(lambda s: reported("reverted", code)(s) and len(service.logs) == 1)
         assert [e.data["slot"] for e in board.events if e.kind == "slot"].count("ota_1") == trials
         assert board.runs() == "ota_0"
