@@ -12,7 +12,7 @@ from otaspec import errors
 
 from otaboards.folders import build_folder
 
-NATIVE_MODULE = "_hot.py"  # the only module that is compiled to machine code
+NATIVE_MODULES = "_hot"  # names that begin so are compiled to machine code: _hot.py, _hot_bsdiff.py
 HOST_ONLY = ("otaspec/bundle.py", "otaspec/image_file.py", "otaspec/remedies.py")  # what no board needs
 _DECORATOR = re.compile(r"^@micropython\.(viper|native|asm_\w+)\b.*$", re.MULTILINE)
 _TIMEOUT = 60  # seconds, for one module
@@ -51,7 +51,7 @@ def compile_tree(packages: Sequence[Path], *, arch: str | None) -> Path:
     """A folder with the compiled modules of whole packages, ready for MICROPYPATH. Treat it as read-only.
 
     The folder is named by what went into it, so a second call with the same sources is quick.
-    Only `_hot.py` is compiled for `arch`; everything else is bytecode that runs anywhere.
+    Only `_hot*.py` is compiled for `arch`; everything else is bytecode that runs anywhere.
     """
     modules = list(_modules(packages))
     folder = build_folder("mpy") / _key(modules, arch)
@@ -84,7 +84,7 @@ def _key(modules: Sequence[tuple[str, Path]], arch: str | None) -> str:
 def _compile_into(folder: Path, name: str, source: Path, arch: str | None) -> None:
     target = (folder / name).with_suffix(".mpy")
     target.parent.mkdir(parents=True, exist_ok=True)
-    compile_mpy(source, target, arch=arch if source.name == NATIVE_MODULE else None, name=name)
+    compile_mpy(source, target, arch=arch if source.name.startswith(NATIVE_MODULES) else None, name=name)
 
 
 def _rename(fresh: Path, folder: Path) -> None:

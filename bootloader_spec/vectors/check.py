@@ -3,10 +3,11 @@
 Prints each row that fails; exit status 1 if any did.
 """
 
+import hashlib
 import json
 import sys
 
-from otaspec import cbor, keyset, mac, manifest, p256, verify
+from otaspec import cbor, keyset, mac, manifest, p256, patch, verify
 from otaspec.errors import OtaError
 
 unhex = bytes.fromhex
@@ -100,7 +101,49 @@ def check_keyset(data):
         yield "find " + kid, outcome(first.find, unhex(kid)) == error
 
 
+class Bytes:
+    """OLD, patch and NEW as a decoder sees them, in memory; NEW must come in whole sectors."""
+
+    def __init__(self, data: bytes, size: int = -1) -> None:
+        self.data = bytearray(data)
+        self.size = len(data) if size < 0 else size
+        self.at = 0
+
+    def readinto(self, *args) -> int:
+        at, buf = args if len(args) == 2 else (self.at, args[0])
+        n = min(len(buf), len(self.data) - at)
+        if len(args) == 2 and n != len(buf):
+            raise ValueError("read beyond the end")
+        buf[:n] = self.data[at : at + n]
+        self.at = at + n
+        return n
+
+    def write(self, data: bytes) -> None:
+        if len(self.data) % 4096 or len(data) != min(4096, self.size - len(self.data)):
+            raise ValueError("not a sector")
+        self.data.extend(data)
+
+
+def run_patch(row: dict, old: bytes) -> str:
+    new = Bytes(b"", row["new_size"])
+    params = {key: value for key, value in row["params"]}  # noqa: C416 - MicroPython's dict takes no lists
+    for done in patch.decode(row["codec"], params, Bytes(old), Bytes(unhex(row["patch"])), new, row["ram"]):
+        if done != len(new.data):
+            return "wrong progress"
+    return "" if hashlib.sha256(new.data).digest() == unhex(row["new_sha256"]) else "wrong bytes"
+
+
+def check_bsdiff(data):
+    for row in data["rows"]:
+        try:
+            found = run_patch(row, unhex(row["old"] or data["old"]))
+        except OtaError as error:
+            found = error.name
+        yield row["why"] + ": " + found, found == row["error"]
+
+
 CHECKS = {
+    "bsdiff": check_bsdiff,
     "cbor": check_cbor,
     "keyset": check_keyset,
     "mac": check_mac,

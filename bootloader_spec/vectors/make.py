@@ -246,10 +246,10 @@ def p256_vectors() -> list[Row]:
         *(("Q = G", G), ("Q = -G", G * (N - 1)), ("Q = 2G", G * 2), ("Q = G/2", G * pow(2, -1, N))),
         *(("Q = 2^52 G", G * 2**52), ("Q = -2^52 G", G * (N - 2**52)), ("Q with x = 0", zero_x)),
     )
-    scalars = (1, 2, 3, 2**52, 2**52 + 1, 2**104, 2**208, 2**255, N - 1, N - 2, (N - 1) // 2, (N + 1) // 2)
+    scalars = (1, 2, 2**52, 2**52 + 1, 2**255, N - 1, N - 2, (N + 1) // 2)
     for name, q in keys:
         for u1, u2 in zip(scalars, (*scalars[1:], 1), strict=True):
-            for v1, v2 in ((u1, u2), (u1, u1), (0, u2)):
+            for v1, v2 in ((u1, u2), (u1, u1)):
                 if G * v1 + q * v2 == INFINITY:
                     continue
                 digest, signature = with_scalars(q, v1, v2)

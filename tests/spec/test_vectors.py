@@ -5,16 +5,18 @@ import sys
 from pathlib import Path
 
 import pytest
+from otaboards import runtime
 
 VECTORS = Path(__file__).parents[2] / "bootloader_spec" / "vectors"
 SPEC = VECTORS.parent
-NAMES = ("cbor", "keyset", "mac", "manifest", "p256")
+NAMES = ("bsdiff", "cbor", "keyset", "mac", "manifest", "p256")
 
 
-def test_the_vectors_are_what_their_maker_makes(tmp_path: Path) -> None:
-    maker = tmp_path / "make.py"
-    maker.write_text((VECTORS / "make.py").read_text())
-    subprocess.run([sys.executable, maker], check=True)
+@pytest.mark.slow
+def test_the_vectors_are_what_their_makers_make(tmp_path: Path) -> None:
+    for name in ("make.py", "make_bsdiff.py"):
+        (tmp_path / name).write_text((VECTORS / name).read_text())
+        subprocess.run([sys.executable, tmp_path / name], check=True)
     for name in NAMES:
         assert (tmp_path / f"{name}.json").read_text() == (VECTORS / f"{name}.json").read_text()
 
@@ -23,4 +25,16 @@ def test_the_vectors_are_what_their_maker_makes(tmp_path: Path) -> None:
 def test_cpython_holds_the_vectors(name: str) -> None:
     command = [sys.executable, VECTORS / "check.py", VECTORS, name]
     run = subprocess.run(command, env={"PYTHONPATH": str(SPEC)}, capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stderr) == (0, ""), run.stdout + run.stderr
+
+
+SLOW = pytest.param("p256", False, marks=pytest.mark.slow)
+QUICK = [(name, False) for name in NAMES if name != "p256"]
+
+
+@pytest.mark.parametrize(("name", "native"), [*QUICK, ("bsdiff", True), SLOW])
+def test_micropython_holds_the_vectors(name: str, native: bool) -> None:
+    micropython = runtime.find()
+    tree = runtime.compile_tree([SPEC / "otaspec"], arch=micropython.arch if native else None)
+    run = micropython.run(VECTORS / "check.py", [str(VECTORS), name], path=[tree], timeout=60)
     assert (run.returncode, run.stderr) == (0, ""), run.stdout + run.stderr
