@@ -6,9 +6,14 @@ from pathlib import Path
 _CHECKOUT = Path(__file__).resolve().parents[2]
 
 
+def is_checkout() -> bool:
+    """Whether this runs from a checkout and not from an installed wheel."""
+    return (_CHECKOUT / "bootloader_spec" / "otaspec").is_dir()
+
+
 def build_folder(name: str) -> Path:
     """The folder for built things of one kind. It may not be there yet."""
-    if (_CHECKOUT / "bootloader_spec" / "otaspec").is_dir():
+    if is_checkout():
         return _CHECKOUT / "build" / name
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(cache, "driblet", name)

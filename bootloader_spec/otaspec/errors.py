@@ -102,6 +102,7 @@ TABLE = {
     619: ("INTERNAL_ERROR", -1, COUNT),
     620: ("JOB_FAILED", -1, COUNT),
     621: ("BOARD_INVALID", -1, COUNT),
+    622: ("KEY_INVALID", -1, COUNT),
     # 7xx put off
     701: ("DEFERRED_BY_APPLICATION", -1, IGNORE),
     702: ("DEFERRED_BY_WINDOW", -1, IGNORE),

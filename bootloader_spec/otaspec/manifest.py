@@ -62,11 +62,21 @@ _MANIFEST = (
 
 
 class Manifest:
-    """One release for one board. The values below are what an absent field means."""
+    """One release for one board. A value below is what an absent field means, or none that is valid."""
 
     format = FORMAT
-    # mandatory: seq, product, board, chip, version, image_size, image_sha256,
-    # payload_size, payload_sha256, payload_codec, payload_params ({uint: uint}), payload_ram
+    seq = 0
+    product = ""
+    board = ""
+    chip = 0
+    version = ""
+    image_size = 0
+    image_sha256 = b""
+    payload_size = 0
+    payload_sha256 = b""
+    payload_codec = 0
+    payload_params = {}  # {uint: uint}
+    payload_ram = 0
     payload_chunk_size = 0  # the payload is verified whole
     payload_chunks = b""
     payload_head = b""

@@ -332,6 +332,11 @@ REMEDIES = {
         "The description of this board is wrong.",
         "Mend the named field of its board.toml; boards/README.md explains every field.",
     ),
+    622: (
+        "This is no private key that can sign packages.",
+        "Give an EC key on P-256 as PEM: `openssl ecparam -name prime256v1 -genkey -noout -out key.pem`. "
+        "For an encrypted one set DRIBLET_KEY_PASSWORD.",
+    ),
     701: (
         "The application asked the agent to wait.",
         "Nothing: it goes on when the application allows it, or force the update.",

@@ -8,6 +8,7 @@ import hashlib
 from . import cose
 from . import manifest as manifests
 from .errors import error
+from .manifest import Manifest
 
 _KEY_UNKNOWN = 103
 _NEEDS_NEWER_AGENT = 105
@@ -55,7 +56,7 @@ class Board:
             setattr(self, name, facts[name])
 
 
-def open_package(head: bytes, keys: object) -> object:
+def open_package(head: bytes, keys: object) -> Manifest:
     """The Manifest in the first 8 + M bytes of a package, once its signature has been verified.
 
     `keys.find(kid)` returns a keyset.Key or raises KEY_UNKNOWN or KEY_REVOKED.
@@ -75,13 +76,13 @@ def open_package(head: bytes, keys: object) -> object:
     return manifest
 
 
-def check(manifest: object, board: object) -> None:
+def check(manifest: Manifest, board: Board) -> None:
     """Returns if `board` may install `manifest`; else raises what stands against it, cheapest first."""
     for step in (_check_target, _check_order, _check_image, _check_payload):
         step(manifest, board)
 
 
-def _check_target(m: object, board: object) -> None:
+def _check_target(m: Manifest, board: Board) -> None:
     if m.product != board.product:
         raise error(_PRODUCT_WRONG, "%s, this is %s" % (m.product, board.product))
     if m.board != board.board:
@@ -94,7 +95,7 @@ def _check_target(m: object, board: object) -> None:
         raise error(_NEEDS_NEWER_AGENT, "level %d, this is %d" % (m.min_agent, board.agent))
 
 
-def _check_order(m: object, board: object) -> None:
+def _check_order(m: Manifest, board: Board) -> None:
     is_open = board.open_digest and m.digest == board.open_digest
     if m.seq <= board.seq_floor and not is_open:
         raise error(_SEQ_TOO_OLD, "%d, floor %d" % (m.seq, board.seq_floor))
@@ -108,14 +109,14 @@ def _check_order(m: object, board: object) -> None:
         raise error(_MANIFEST_EXPIRED, "%d, now %d" % (m.not_after, board.time))
 
 
-def _check_image(m: object, board: object) -> None:
+def _check_image(m: Manifest, board: Board) -> None:
     if m.image_size > board.slot_size:
         raise error(_IMAGE_TOO_LARGE, "%d, slot %d" % (m.image_size, board.slot_size))
     if m.base_size and (m.base_size, m.base_sha256) != (board.running_size, board.running_sha256):
         raise error(_BASE_WRONG, "%d bytes, this runs %d" % (m.base_size, board.running_size))
 
 
-def _check_payload(m: object, board: object) -> None:
+def _check_payload(m: Manifest, board: Board) -> None:
     if m.payload_codec not in board.codecs:
         raise error(_CODEC_UNKNOWN, "%d" % m.payload_codec)
     if m.payload_ram > board.ram:
@@ -129,7 +130,7 @@ def _check_payload(m: object, board: object) -> None:
 class Payload:
     """Checks the bytes after the manifest as they come; holds none of them."""
 
-    def __init__(self, manifest: object) -> None:
+    def __init__(self, manifest: Manifest) -> None:
         self.left = manifest.payload_size
         self.sha256 = manifest.payload_sha256
         self.state = hashlib.sha256()

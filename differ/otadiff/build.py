@@ -1,0 +1,191 @@
+"""Image pair in, signed package out: images checked first, every package applied by the device's decoder."""
+
+import hashlib
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from otaboards import loader
+from otaboards.loader import Board
+from otaspec import cose, image, image_file, keyset, verify
+from otaspec import manifest as manifests
+from otaspec.errors import InputError, code, error
+from otaspec.manifest import Manifest
+from otaspec.partition import Row
+
+from otadiff.apply import Applied, apply_files
+from otadiff.codecs import Encoded
+from otadiff.plan import candidates, name_of
+from otadiff.sign import Signer
+
+RAW_CHIP = 0xFFFF
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Package:
+    """A finished package. Sizes in bytes, times in seconds.
+
+    tried: the payload size that each codec reached. applied: the device's decoder, which rebuilt NEW from it.
+    """
+
+    data: bytes
+    manifest: Manifest
+    encoded: Encoded
+    tried: dict[str, int]
+    encode_seconds: float
+    applied: Applied
+
+    def facts(self) -> dict[str, Any]:
+        """What people and machines ask first, for JSON."""
+        m = self.manifest
+        return {
+            "old_size": m.base_size or None,
+            "new_size": m.image_size,
+            "patch_size": m.payload_size,
+            "package_size": len(self.data),
+            "codec": name_of(m.payload_codec),
+            "decoder_ram": m.payload_ram,
+            "seconds": round(self.encode_seconds, 3),
+            "apply_seconds": round(self.applied.seconds, 3),
+            "decoder": self.applied.decoder,
+            **{"product": m.product, "board": m.board, "chip": m.chip, "version": m.version, "seq": m.seq},
+            "sha256": hashlib.sha256(self.data).hexdigest(),
+            "image_sha256": m.image_sha256.hex(),
+            "base_sha256": m.base_sha256.hex() or None,
+            "tried": self.tried,
+        }
+
+
+def build_package(
+    old: bytes | None,
+    new: bytes,
+    *,
+    board: Board,
+    product: str,
+    version: str,
+    seq: int,
+    signer: Signer,
+    codecs: Sequence[str] = (),
+    progress: Say = lambda _: None,
+    **fields: Any,
+) -> Package:
+    """The smallest package that takes `board` from `old` (None: from any image) to `new`.
+
+    codecs: names of those to try, all by default. fields: further ones of the manifest (secure_version,
+    min_agent, not_after, device, sbom). progress hears what is being done.
+    Raises 601 to 607 for images that do not fit, and whatever a board would raise (PACKAGE.md section 4):
+    the device's own decoder, under MicroPython, has rebuilt `new` from every package that is returned.
+    """
+    for data in (new, old):
+        if data is not None:
+            check_image(data, board)
+    started = time.monotonic()
+    made = list(candidates(old, new, board, codecs, progress))
+    if not made:
+        raise error(code("STAGING_TOO_SMALL"), f"no payload of {', '.join(codecs) or 'any codec'} fits")
+    best = min(made, key=lambda each: (len(each.payload) + len(each.head), each.codec))
+    seconds = time.monotonic() - started
+    manifest = _manifest(old, new, best)
+    for name, value in ({"secure_version": _secure_version(new)} | fields).items():
+        setattr(manifest, name, value)
+    manifest.seq, manifest.product, manifest.version = seq, product, version
+    manifest.board, manifest.chip = board.name, board.chip_id
+    signed = cose.sign1(manifests.encode(manifest), signer.kid, signer.sign)
+    data = manifests.package_head(signed) + best.payload
+    progress("apply")
+    applied = _prove(old, new, data, board, signer)
+    tried = {name_of(each.codec): len(each.payload) for each in made}
+    return Package(data, manifest, best, tried, seconds, applied)
+
+
+def check_image(data: bytes, board: Board) -> None:
+    """A sound app image for the board's chip that fits its slots; else 601 to 607. RAW takes anything."""
+    if board.chip_id != RAW_CHIP:
+        image_file.check(reader(data), len(data), board.chip_id)
+    if len(data) > board.slot_size:
+        raise InputError(
+            code("NO_BOARD_FITS"), f"{len(data)} bytes, a slot of {board.name} has {board.slot_size}"
+        )
+
+
+def board_for(new: bytes, raw: bool = False) -> Board:
+    """The smallest board that takes an image; the board RAW for bytes that are no ESP image."""
+    if raw:
+        return raw_board()
+    found = image_file.check(reader(new), len(new))
+    return loader.smallest_for(found.chip, len(new))
+
+
+def raw_board() -> Board:
+    """No board: for measuring patches of other firmware. Nothing installs its packages."""
+    slots = tuple(Row(0, 0x10 + n, n << 24, 1 << 24, f"ota_{n}") for n in range(2))
+    host = loader.load("LINUX_HOST")
+    return replace(host, name="RAW", chip_id=RAW_CHIP, flash_size=1 << 25, rows=slots, staging=1 << 24)
+
+
+def reader(data: bytes) -> Callable[[int, bytearray], None]:
+    """`data` as otaspec.image reads it."""
+
+    def read(at: int, buffer: bytearray) -> None:
+        buffer[:] = data[at : at + len(buffer)]
+
+    return read
+
+
+def _board_running(old: bytes | None, new: bytes, manifest: Manifest, board: Board) -> verify.Board:
+    """A board of this kind that runs `old`, for the policy checks."""
+    return verify.Board(
+        product=manifest.product,
+        board=board.name,
+        chip=board.chip_id,
+        device=manifest.device,
+        agent=manifest.min_agent,
+        seq_floor=manifest.seq - 1,
+        running_size=len(old or b""),
+        running_sha256=hashlib.sha256(old or b"").digest(),
+        slot_size=board.slot_size,
+        ram=board.decoder_ram,
+        staging=board.staging_for(len(new), len(old or b"")),
+        codecs=board.codecs,
+    )
+
+
+def _secure_version(new: bytes) -> int:
+    """The image's own; a manifest that said less would let a board be rolled back."""
+    return int(image.read_desc(reader(new), len(new)).get("secure_version", 0))
+
+
+def _manifest(old: bytes | None, new: bytes, made: Encoded) -> Manifest:
+    """What the bytes themselves say."""
+    manifest = Manifest(
+        image_size=len(new),
+        image_sha256=hashlib.sha256(new).digest(),
+        payload_size=len(made.payload),
+        payload_sha256=hashlib.sha256(made.payload).digest(),
+        payload_codec=made.codec,
+        payload_params=made.params,
+        payload_ram=made.ram,
+        payload_head=made.head,
+    )
+    if made.codec > manifests.HEATSHRINK and old is not None:
+        manifest.base_size, manifest.base_sha256 = len(old), hashlib.sha256(old).digest()
+    return manifest
+
+
+def _prove(old: bytes | None, new: bytes, data: bytes, board: Board, signer: Signer) -> Applied:
+    """The package as a board of this kind would take it: its checks, its decoder, its read-back."""
+    manifest = verify.open_package(data, keyset.KeySet([keyset.Key(signer.public)]))
+    verify.check(manifest, _board_running(old, new, manifest, board))
+    with tempfile.TemporaryDirectory() as folder:
+        base, package, out = (Path(folder, name) for name in ("old", "package", "new"))
+        base.write_bytes(old or b"")
+        package.write_bytes(data)
+        ram = board.decoder_ram
+        applied = apply_files(base if old is not None else None, package, out, [signer.public], ram=ram)
+        if out.read_bytes() != new:
+            raise error(code("IMAGE_HASH_WRONG"), "the decoder made another image")
+    return applied

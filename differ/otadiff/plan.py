@@ -1,0 +1,81 @@
+"""Which codec a package gets: every one that the board has is tried, the smallest payload wins.
+
+A codec is one row of CODECS; nothing else knows how many there are.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from otaboards.loader import Board
+from otaspec.errors import InputError, code
+from otaspec.manifest import IMAGE, IMAGE_HEAD
+
+from otadiff import bsdiff, heatshrink
+from otadiff.codecs import Encoded
+
+# (old or None, new, bytes for the decoder's data) -> the smallest payload, None if there is none
+Encode = Callable[[bytes | None, bytes, int], Encoded | None]
+
+
+@dataclass(frozen=True)
+class Codec:
+    """`number` and `name` as in PATCH.md; a codec with a base needs an old image."""
+
+    number: int
+    name: str
+    has_base: bool
+    encode: Encode
+
+
+def _plain(_: bytes | None, new: bytes, ram: int) -> Encoded:  # noqa: ARG001
+    return Encoded(IMAGE, {}, new[IMAGE_HEAD:], 0, new[:IMAGE_HEAD])
+
+
+def _heatshrink(_: bytes | None, new: bytes, ram: int) -> Encoded | None:
+    return heatshrink.encode_image(new, ram)
+
+
+def _bsdiff(old: bytes | None, new: bytes, ram: int) -> Encoded | None:
+    return bsdiff.encode(old or b"", new, ram)
+
+
+CODECS = [
+    Codec(0, "image", False, _plain),
+    Codec(1, "heatshrink", False, _heatshrink),
+    Codec(2, "bsdiff", True, _bsdiff),
+]
+
+
+def name_of(number: int) -> str:
+    """The name of a codec, for people."""
+    return next((codec.name for codec in CODECS if codec.number == number), f"codec {number}")
+
+
+def candidates(
+    old: bytes | None,
+    new: bytes,
+    board: Board,
+    only: Sequence[str] = (),
+    progress: Callable[[str], None] = print,
+) -> Iterator[Encoded]:
+    """Each payload that `board` can take: one per codec of the board, or of those named in `only`."""
+    for codec in _chosen(only):
+        if codec.number not in board.codecs or (codec.has_base and old is None):
+            continue
+        progress(codec.name)
+        made = codec.encode(old, new, board.decoder_ram)
+        if made and _fits(made, board, old, new):
+            yield made
+
+
+def _chosen(only: Sequence[str]) -> list[Codec]:
+    known = {codec.name: codec for codec in CODECS}
+    for name in only:
+        if name not in known:
+            raise InputError(code("NOT_FOUND"), f"codec {name}; there are {', '.join(known)}")
+    return [known[name] for name in only] or CODECS
+
+
+def _fits(made: Encoded, board: Board, old: bytes | None, new: bytes) -> bool:
+    """A plain image streams into the slot; any other payload is staged, verified, then decoded."""
+    return made.codec == IMAGE or len(made.payload) <= board.staging_for(len(new), len(old or b""))
