@@ -48,6 +48,7 @@ class Architecture:
 ARCHITECTURES = (
     Architecture("i386", "usr/lib/ld-linux.so.2", "usr/lib/i386-linux-gnu", ("x86_64", "i686", "i586")),
     Architecture("amd64", "usr/lib64/ld-linux-x86-64.so.2", "usr/lib/x86_64-linux-gnu", ("x86_64",)),
+    Architecture("arm64", "usr/lib/ld-linux-aarch64.so.1", "usr/lib/aarch64-linux-gnu", ("aarch64",)),
 )
 
 

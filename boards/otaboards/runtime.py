@@ -147,7 +147,7 @@ def _unpacked(folder: Path, progress: Callable[[str], None]) -> Runtime:
 
 
 def _recorded(folder: Path) -> Runtime | None:
-    for architecture in debian.ARCHITECTURES:
+    for architecture in debian.architectures_here():
         try:
             record = json.loads((folder / architecture.name / "runtime.json").read_text())
         except (FileNotFoundError, NotADirectoryError):

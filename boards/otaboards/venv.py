@@ -26,7 +26,7 @@ def make(folder: Path) -> None:
     say("python3-venv is not installed: taking pip out of Debian's package, without root")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     with tempfile.TemporaryDirectory(prefix="pip-", dir=folder) as scratch:
-        debian.unpack(debian.ARCHITECTURES[-1], Path(scratch), say, [_PIP_PACKAGE])
+        debian.unpack(debian.ARCHITECTURES[0], Path(scratch), say, [_PIP_PACKAGE])
         wheel = next(Path(scratch, "usr/share/python-wheels").glob("pip-*.whl"))
         words = ["install", "--quiet", "--disable-pip-version-check", "pip"]
         subprocess.run([folder / "bin" / "python", wheel / "pip", *words], check=True)
