@@ -1,10 +1,18 @@
 """Frozen into the firmware: the agent must come from the image itself, as both slots share the file system.
 
-`make BOARD=... FROZEN_MANIFEST=.../firmware/manifest.py` in MicroPython's ports/esp32.
+`make BOARD=... FROZEN_MANIFEST=.../firmware/manifest.py` in MicroPython's ports/esp32, which executes
+this file in its own folder.
 """
 
+import os
+
+HOST_ONLY = ("bundle.py", "image_file.py", "remedies.py")  # of the contract, what no board needs
+DEVICE = tuple(
+    n for n in sorted(os.listdir("../bootloader_spec/otaspec")) if n.endswith(".py") and n not in HOST_ONLY
+)
+
 include("$(PORT_DIR)/boards/manifest.py")
-package("otaspec", base_path="../bootloader_spec", opt=3)
+package("otaspec", files=DEVICE, base_path="../bootloader_spec", opt=3)
 package("otaagent", base_path=".", opt=3)
 module("boot.py", base_path=".")
 module("main.py", base_path=".")

@@ -1,5 +1,6 @@
 """MicroPython: found, unpacked once however many ask, started; and what is said where that fails."""
 
+import shlex
 import shutil
 import subprocess
 import sys
@@ -74,7 +75,7 @@ def test_a_wrong_micropython_named_by_the_user(
 
 def test_a_micropython_named_by_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     start = tmp_path / "micropython"
-    start.write_text('#!/bin/sh\nexec {} "$@"\n'.format(" ".join(runtime.find().start)))
+    start.write_text(f'#!/bin/sh\nexec {shlex.join(runtime.find().start)} "$@"\n')
     start.chmod(0o755)
     monkeypatch.setenv("DRIBLET_MICROPYTHON", str(start))
     named = runtime.find()
