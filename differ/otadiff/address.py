@@ -1,0 +1,180 @@
+"""The address-aware encoder (codec 3): two images in, the smallest patch it can find out.
+
+Rounds: a first cover with operands put out of the way, a map fitted to it, then covers against what
+that map predicts. The last rounds try several beliefs of what things cost and keep what came out smallest.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from . import addressmap, costs, cover, forms, patchfile, suffix
+from .addressmap import AddressMap
+from .cover import Cover, Settings
+from .image import Cpu, References, base_of, find_references, parse
+from .jit import BIT
+from .operands import POINTER
+
+CODEC = 3
+PARAM_VERSION, PARAM_FEATURES = 1, 2
+SMALL, NORMAL = "small", "normal"
+RAM = {SMALL: 18432, NORMAL: 24576}
+"""Most bytes of decoder data, by profile."""
+
+Progress = Callable[[float, str], None]
+"""Called with the share of the work that is done (0..1) and what comes next."""
+
+_ROUNDS = 2
+_FIRST = Settings(reference=11 * BIT, reference_recent=BIT, keep=8)
+_TRIES = (
+    Settings(),
+    Settings(new_diagonal=26 * BIT, known_diagonal=14 * BIT, literal=973, miss=13 * BIT, reference=13 * BIT),
+    Settings(new_diagonal=32 * BIT, known_diagonal=18 * BIT, miss=14 * BIT),
+)
+
+
+class Patch(NamedTuple):
+    """A patch and what a manifest and a report need to know of it."""
+
+    data: bytes
+    params: dict[int, int]
+    ram: int  # bytes of decoder data
+    written: patchfile.Written
+
+
+class Candidate(NamedTuple):
+    """A cover and the map that goes with it."""
+
+    cover: Cover
+    map: AddressMap
+
+
+class Pair:
+    """Two images, and everything that can be known before a cover is chosen."""
+
+    def __init__(self, old: bytes, new: bytes, cpu: Cpu | None = None, base: int | None = None) -> None:
+        self.old = parse(old, cpu, base)
+        self.new = parse(new, cpu, base)
+        if self.new.cpu is not self.old.cpu:
+            self.old = parse(old, Cpu.NONE)
+            self.new = parse(new, Cpu.NONE)
+        self.base = base_of(self.old)
+        self.references = find_references(self.old, self.base)
+        self.new_references = find_references(self.new, self.base)
+        self.old_bytes = np.frombuffer(old, np.uint8).copy()
+        self.new_bytes = np.frombuffer(new, np.uint8).copy()
+        self.targets = self.references.target.astype(np.int64)
+
+    def inputs(self) -> patchfile.Inputs:
+        """What a patch is written from, besides cover and map."""
+        return patchfile.Inputs(self.old, self.new, self.references, self.new_references.address, self.base)
+
+
+class _Search:
+    """Rounds of covers and maps over one pair."""
+
+    def __init__(self, pair: Pair, most: int) -> None:
+        self.pair = pair
+        self.most = most
+        order, new_order = suffix.sort_together(pair.old_bytes, pair.new_bytes)
+        earlier = suffix.earlier_matches(pair.new_bytes, new_order)
+        self.near = (order.old, order.slot, earlier)
+        self.literal = costs.literals(pair.old_bytes, pair.new_bytes)
+        self.pointers = _pointer_index(pair.references, len(pair.old_bytes))
+        self.form = self._blank_form()
+        self.map = addressmap.EMPTY
+        self.moved = np.zeros(len(pair.targets), np.int64)
+
+    def _form(self, old: np.ndarray, new: np.ndarray) -> tuple[np.ndarray, ...]:
+        order, _ = suffix.sort_together(old, new)
+        return old, new, order.old, order.slot
+
+    def _blank_form(self) -> tuple[np.ndarray, ...]:
+        p = self.pair
+        return self._form(
+            forms.blank(p.old_bytes, p.references.kind, len(p.old_bytes)),
+            forms.blank(p.new_bytes, p.new_references.kind, len(p.new_bytes)),
+        )
+
+    def use_map(self) -> None:
+        """From now on, moved code is matched by its absolute new targets."""
+        p = self.pair
+        new_targets = p.new_references.target.astype(np.int64)
+        self.form = self._form(
+            forms.absolute(p.old_bytes, p.references.kind, p.targets + self.moved, len(p.old_bytes), p.base),
+            forms.absolute(p.new_bytes, p.new_references.kind, new_targets, len(p.new_bytes), p.base),
+        )
+
+    def round(self, settings: Settings, *, first: bool = False) -> Candidate:
+        """One cover, and the map fitted to it; later rounds predict with that map."""
+        p = self.pair
+        r = p.references
+        new_address = p.new_references.address
+        view = (
+            p.old_bytes,
+            p.new_bytes,
+            r.kind,
+            r.target,
+            r.apart,
+            self.moved,
+            r.address,
+            new_address,
+            p.base,
+        )
+        literal = self.literal * settings.literal // 1024
+        nodes, last = cover.search(view, self.near, self.form, literal, self.pointers, settings, first)
+        found = cover.trace(nodes, last, len(p.old_bytes), len(p.new_bytes))
+        self.map = addressmap.fit(addressmap.samples(view, *found), self.most)
+        self.moved = self.map.displacements(p.targets) * (r.kind > 0)
+        return Candidate(found, self.map)
+
+
+def _pointer_index(references: References, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Targets of the pointers, rising, and their positions."""
+    positions = np.flatnonzero(references.kind[:size] == POINTER)
+    targets = references.target[positions].astype(np.int64)
+    order = np.lexsort((positions, targets))
+    return targets[order], positions[order]
+
+
+def candidates(pair: Pair, most: int, progress: Progress) -> Iterator[Candidate]:
+    """Covers and maps (of at most `most` entries) worth writing out."""
+    steps = 2 + _ROUNDS + len(_TRIES)
+    progress(0.0, "sorting")
+    search = _Search(pair, most)
+    progress(1 / steps, "first cover")
+    search.round(_FIRST, first=True)
+    for i in range(_ROUNDS):
+        progress((2 + i) / steps, "cover")
+        search.use_map()
+        search.round(_TRIES[0])
+    for i, settings in enumerate(_TRIES):
+        progress((2 + _ROUNDS + i) / steps, "refining")
+        yield search.round(settings)
+
+
+def encode(
+    old: bytes,
+    new: bytes,
+    *,
+    profile: str = NORMAL,
+    blocks: bool = False,
+    progress: Progress = lambda _share, _what: None,
+) -> Patch:
+    """The smallest patch from `old` to `new` for a board with RAM[profile] bytes for the decoder.
+
+    `blocks`: 64 KB of the new image can be decoded at a time, for boards that cannot stage the patch.
+    """
+    pair = Pair(old, new)
+    mix = profile == NORMAL
+    room = RAM[profile] - patchfile.decoder_ram(pair.old.cpu, 0, mix=mix)
+    best: patchfile.Written | None = None
+    for candidate in candidates(pair, room // 8, progress):
+        written = patchfile.write(pair.inputs(), *candidate, mix=mix, block=16 if blocks else 0)
+        if best is None or len(written.data) < len(best.data):
+            best = written
+    progress(1.0, "done")
+    assert best is not None
+    params = {PARAM_VERSION: patchfile.VERSION, PARAM_FEATURES: patchfile.MIX if mix else 0}
+    return Patch(best.data, params, best.ram, best)

@@ -1,0 +1,401 @@
+"""The coding pass: a cover and an address map become the bits of PATCH.md sections 8 to 11.
+
+Everything here mirrors the decoder's order of events. `state` and `out` belong to the range coder;
+`models` holds every model of a block, at the offsets below.
+"""
+
+import numpy as np
+
+from .jit import jit
+from .operands import LOCAL, OUTSIDE, POINTER, SIZE, load, put
+from .rangecoder import PART, START, code, put_bit, put_number, put_tree, spent, update
+
+# Parts of a patch in the account of costs.
+HEAD, MAP, OP_LITERAL, OP_COPY, OP_SOURCE, LITERALS, GAPS, EXCEPTIONS = range(8)
+
+# Offsets of the models (PATCH.md section 8); a tree has 32, a mantissa table 29 * 4.
+_TREE, _MANTISSA = 32, 116
+_GAP = 0
+_GAP_MANTISSA = _GAP + 12 * _TREE
+_LIT = _GAP_MANTISSA + _MANTISSA
+_COPY = _LIT + _TREE
+_DIST = _COPY + _TREE
+_COUNT_MANTISSA = _DIST + _TREE
+_DISP = _COUNT_MANTISSA + _MANTISSA
+_DISP_MANTISSA = _DISP + _TREE
+_HIT = _DISP_MANTISSA + _MANTISSA
+_INDEX = _HIT + 2
+_SELF = _INDEX + 10
+_AGAIN = _SELF + 2
+_SOME = _AGAIN + 64
+_RES = _SOME + 256
+_LIT0 = _RES + 1024
+_LIT1 = _LIT0 + 1024
+MODELS = _LIT1 + 1024
+
+# Types of units without a reference.
+_UNSYNCED = 15
+_END = 31  # the length in a gap's tree that means "to the end of the copy"
+_RANGES = 9
+
+_X = [0, 4, 3, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 4, 1, 0] + [3] * 8 + [2] * 6 + [3] * 2
+_R = [0, 4, 0, 0, 0, 4, 4, 4, 4, 4, 4, 4, 0, 4, 1, 0] + [4] * 8 + [2] * 8
+_T = [0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 4, 1, 0] + [4] * 8 + [2] * 8
+UNIT_SIZE = np.array([[0] * 32, _X, _X, _R, _T], np.int64)
+"""UNIT_SIZE[cpu, type]: bytes of a unit (PATCH.md section 6.2)."""
+
+_UPPER = (
+    "2 6 10 14 18 22 26 30 34 38 42 46 50 54 58 62 66 70 75 79 83 87 91 95 99 103 108 112 116 120 124 129"
+    " 133 137 141 146 150 155 159 163 168 172 177 181 186 190 195 200 204 209 214 218 223 228 233 238 243"
+    " 248 253 258 263 268 273 279 284 289 295 300 306 311 317 323 329 335 341 347 353 359 366 372 379 385"
+    " 392 399 406 413 421 428 436 443 451 459 468 476 485 494 503 512 522 532 542 553 564 575 587 599 612"
+    " 625 639 653 669 685 702 720 739 760 783 807 834 863 896 934 978 1030 1095 1182 1314 1597"
+)
+_LOGISTIC = (
+    "2048 2112 2175 2239 2302 2365 2427 2489 2549 2609 2667 2725 2781 2837 2890 2943 2994 3044 3092 3138"
+    " 3183 3227 3269 3309 3348 3386 3422 3456 3489 3521 3551 3580 3607 3634 3659 3682 3705 3727 3747 3766"
+    " 3785 3802 3819 3835 3849 3863 3877 3889 3901 3913 3923 3933 3943 3952 3960 3968 3975 3983 3989 3995"
+    " 4001 4007 4012 4017 4022 4026 4030 4034 4038 4041 4045 4048 4051 4053 4056 4058 4060 4063 4064 4066"
+    " 4068 4070 4071 4073 4074 4075 4077 4078 4079 4080 4081 4082 4083 4083 4084 4085 4085 4086 4087 4087"
+    " 4088 4088 4089 4089 4089 4090 4090 4090 4091 4091 4091 4092 4092 4092 4092 4092 4093 4093 4093 4093"
+    " 4093 4093 4094 4094 4094 4094 4094 4094"
+)
+_STRETCH = np.array([int(v) for v in _UPPER.split()], np.int64)
+_SQUASH = np.array([int(v) for v in _LOGISTIC.split()], np.int64)
+
+
+@jit("int64(int64)")
+def _stretch(p: int) -> int:
+    return _STRETCH[(p >> 4) - 128] if p >= 2048 else -_STRETCH[127 - (p >> 4)]
+
+
+@jit("int64(int64)")
+def _squash(s: int) -> int:
+    return _SQUASH[s >> 4] if s >= 0 else 4096 - _SQUASH[-s >> 4]
+
+
+@jit("void(int64[::1], uint8[::1], uint16[::1], int64[::1], int64, int64, int64)")
+def _mixed_bit(
+    state: np.ndarray, out: np.ndarray, models: np.ndarray, weights: np.ndarray, one: int, two: int, bit: int
+) -> None:
+    """A bit of a literal in the normal profile: two models, mixed (section 9)."""
+    s1 = _stretch(models[one] >> 4)
+    s2 = _stretch(models[two] >> 4)
+    p = _squash(min(2047, max(-2047, (s1 * weights[0] + s2 * weights[1]) >> 16)))
+    code(state, out, bit, p)
+    e = ((bit << 12) - p) * 12
+    weights[0] = min(262143, max(-262143, weights[0] + ((s1 * e + 8192) >> 14)))
+    weights[1] = min(262143, max(-262143, weights[1] + ((s2 * e + 8192) >> 14)))
+    update(models, one, bit)
+    update(models, two, bit)
+
+
+@jit("void(int64[::1], uint8[::1], uint16[::1], int64[:,::1], uint8[::1], int64, int64, int64, boolean)")
+def put_literals(
+    state: np.ndarray,
+    out: np.ndarray,
+    models: np.ndarray,
+    weights: np.ndarray,
+    new: np.ndarray,
+    start: int,
+    q: int,
+    count: int,
+    mix: bool,
+) -> None:
+    """Literals new[q : q + count] of a block that starts at `start`."""
+    state[PART] = LITERALS
+    for at in range(q, q + count):
+        byte = np.int64(new[at])
+        previous = np.int64(new[at - 1]) * 0x9E5 if at > start else 0
+        node = 1
+        for i in range(8):
+            bit = byte >> (7 - i) & 1
+            one = _LIT0 + ((at & 3) << 8 | node)
+            if mix:
+                two = _LIT1 + ((previous + node * 0x265) & 1023)
+                _mixed_bit(state, out, models, weights[i], one, two, bit)
+            else:
+                put_bit(state, out, models, one, bit)
+            node = node << 1 | bit
+
+
+@jit("int64(int64)")
+def _gap_class(gap: int) -> int:
+    return (gap >= 1) + (gap >= 3) + (gap >= 10) + (gap >= 40) + (gap >= 200)
+
+
+@jit()
+def _unit_end(p, unit, limit, size):
+    """Type and end of the unit of old that a copy meets at p (section 10)."""
+    t = np.int64(unit[p])
+    if t:
+        return t, p + size[t]
+    end = p + 1
+    while end < p + 4 and end < limit[p] and unit[end] == 0:
+        end += 1
+    return np.int64(_UNSYNCED), end
+
+
+@jit()
+def _displacement(t, moved, ranges, newest):
+    """How far a local target moved: with the newest of the last copies that holds it, else by the map."""
+    for i in range(_RANGES):
+        r = ranges[(newest - i) % _RANGES]
+        if r[0] <= t < r[1]:
+            return r[2]
+    return moved
+
+
+@jit()
+def predict(view, size, p, q, count, ranges, newest, predicted, ends, types):
+    """The units of a copy from old and what the decoder predicts for them.
+
+    Fills, by offset in the copy: `predicted` bytes, and `types` and `ends` where a unit starts.
+    """
+    old, _, unit, limit, kind, target, apart, moved, old_address, new_address, base = view
+    k = 0
+    while k < count:
+        t, end = _unit_end(p + k, unit, limit, size)
+        end = min(end - p, count)
+        types[k] = t
+        ends[k] = end
+        for i in range(k, end):
+            predicted[i] = old[p + i]
+        r = np.int64(kind[p + k])
+        pc = np.int64(new_address[q + k])
+        if (
+            r
+            and end - k == SIZE[r]
+            and pc != OUTSIDE
+            and (r != POINTER or (pc - old_address[p + k]) & 3 == 0)
+        ):
+            was = np.int64(target[p + k])
+            move = np.int64(moved[p + k])
+            if LOCAL[r]:
+                move = _displacement(was, move, ranges, newest)
+            word = put(r, load(old, p + k, SIZE[r]), was + move, pc, pc - apart[p + k], base)
+            for i in range(SIZE[r]):
+                predicted[k + i] = word >> (8 * i) & 255
+        k = end
+
+
+@jit("void(int64[::1], uint8[::1], uint16[::1], int64[:,::1], int64, int64, int64)")
+def put_exception(
+    state: np.ndarray, out: np.ndarray, models: np.ndarray, repeats: np.ndarray, t: int, size: int, d: int
+) -> None:
+    """A unit of type t that differs from its prediction by d, 0 < d < 2^(8 size) (section 11)."""
+    state[PART] = EXCEPTIONS
+    last = repeats[t, 0]
+    before = repeats[t, 1]
+    if last:
+        put_bit(state, out, models, _AGAIN + 2 * t, d == last)
+        if d == last:
+            return
+        if before:
+            put_bit(state, out, models, _AGAIN + 2 * t + 1, d == before)
+    repeats[t, 1] = last
+    repeats[t, 0] = d
+    if last and d == before:
+        return
+    some = 0
+    for j in range(size):
+        byte = d >> (8 * j) & 255
+        if j < size - 1 or some:
+            put_bit(state, out, models, _SOME + (t * 4 + j) * 2 + some, byte != 0)
+        if byte:
+            some = 1
+            node = 1
+            for i in range(7, -1, -1):
+                bit = byte >> i & 1
+                put_bit(state, out, models, _RES + (((t * 4 + j) * 0x9E5 + node * 0x265) & 1023), bit)
+                node = node << 1 | bit
+
+
+@jit()
+def put_units(state, out, models, repeats, last_class, new, q, count, code_at, predicted, ends, types):
+    """Gaps and exceptions of a copy of `count` bytes to q; returns the class of its last gap.
+
+    `code_at[k]` tells whether the source of byte k has the contexts of code.
+    """
+    k = 0
+    while k < count:
+        tree = _GAP + (last_class + (6 if code_at[k] else 0)) * _TREE
+        gap = 0
+        differs = False
+        while k < count:
+            for i in range(k, ends[k]):
+                differs |= predicted[i] != new[q + i]
+            if differs:
+                break
+            gap += 1
+            k = ends[k]
+        state[PART] = GAPS
+        if not differs:
+            put_tree(state, out, models, tree, _END)
+            return 5
+        put_number(state, out, models, tree, _GAP_MANTISSA, gap)
+        last_class = _gap_class(gap)
+        size = ends[k] - k
+        d = (load(new, q + k, size) - load(predicted, k, size)) & ((1 << (8 * size)) - 1)
+        put_exception(state, out, models, repeats, types[k], size, d)
+        k = ends[k]
+    return last_class
+
+
+@jit()
+def _candidates(found, mru, literals, first, q, view, keys, moves):
+    """The diagonals that a copy at q most likely has (section 8); returns their number."""
+    old, _, _, _, _, _, _, _, old_address, new_address, _ = view
+    n = 0
+    wanted = np.empty(8, np.int64)
+    w = 0
+    if literals:
+        wanted[w] = mru[0]
+        w += 1
+    e = q - literals + mru[0]
+    if 0 <= e < len(old) and old_address[e] != OUTSIDE and new_address[q] != OUTSIDE:
+        shift = (q - new_address[q]) - (e - old_address[e])
+        k = np.searchsorted(keys, np.int64(old_address[e]), side="right")
+        wanted[w] = -(moves[k - 1] if k else 0) - shift
+        w += 1
+        for i in range(k, min(k + 2, len(keys))):
+            wanted[w] = -moves[i] - shift
+            w += 1
+    for i in range(4):
+        wanted[w] = mru[i]
+        w += 1
+    for i in range(w):
+        known = wanted[i] == mru[0] and not literals and not first
+        for j in range(n):
+            known |= found[j] == wanted[i]
+        if not known:
+            found[n] = wanted[i]
+            n += 1
+    return n
+
+
+@jit()
+def put_source(state, out, models, found, count, d, x, own, last, old_size):
+    """The diagonal d of a copy: an index into `found`, or by its value. x: literals came before."""
+    state[PART] = OP_SOURCE
+    hit = -1
+    for j in range(min(count, 6) - 1, -1, -1):
+        if found[j] == d:
+            hit = j
+    put_bit(state, out, models, _HIT + x, hit >= 0)
+    if hit >= 0:
+        j = 0
+        while j < 5 and j + 1 < count:
+            put_bit(state, out, models, _INDEX + x * 5 + j, j < hit)
+            if j == hit:
+                break
+            j += 1
+        return
+    put_bit(state, out, models, _SELF + x, own)
+    if own:
+        put_number(state, out, models, _DIST, _COUNT_MANTISSA, old_size - 1 - d)
+    else:
+        value = d - last
+        put_number(state, out, models, _DISP, _DISP_MANTISSA, -2 * value - 1 if value < 0 else 2 * value)
+
+
+@jit()
+def _recall(mru, d):
+    """Puts d in front of the last four diagonals."""
+    at = 0
+    while at < 3 and mru[at] != d:
+        at += 1
+    for i in range(at, 0, -1):
+        mru[i] = mru[i - 1]
+    mru[0] = d
+
+
+@jit()
+def _predict_own(new, start, q, count, predicted, ends, types):
+    """The units of a copy from new[start:], which is written already."""
+    k = 0
+    while k < count:
+        end = min(k + 4 - ((q + k) & 3), count)
+        types[k] = _UNSYNCED
+        ends[k] = end
+        for i in range(k, end):
+            predicted[i] = new[start + i]
+        k = end
+
+
+@jit()
+def put_block(state, out, view, size, code_at, keys, moves, plan, op, start, end, mix, account):
+    """The ops of the block new[start : end], from `op` on; returns the index of the next block's first op.
+
+    `plan` is cut at block ends. `code_at[p]`: whether position p of old has the contexts of code.
+    `account[op]` gets what each op costs, in 1/1024 bit.
+    """
+    literals, copies, diagonals = plan
+    old = view[0]
+    new = view[1]
+    models = np.full(MODELS, START, np.uint16)
+    weights = np.full((8, 2), 19660, np.int64)
+    repeats = np.zeros((32, 2), np.int64)
+    ranges = np.zeros((_RANGES, 3), np.int64)
+    mru = np.zeros(4, np.int64)
+    found = np.empty(8, np.int64)
+    predicted = np.empty(end - start + 8, np.uint8)
+    ends = np.empty(end - start + 8, np.int32)
+    types = np.empty(end - start + 8, np.uint8)
+    own_code = np.zeros(end - start + 8, np.bool_)
+    newest = 0
+    first = True
+    last = np.int64(0)
+    last_class = 5
+    q = start
+    while q < end:
+        before = spent(state)
+        c = literals[op]
+        count = copies[op]
+        state[PART] = OP_LITERAL
+        put_number(state, out, models, _LIT, _COUNT_MANTISSA, c)
+        put_literals(state, out, models, weights, new, start, q, c, mix)
+        q += c
+        if q < end:
+            d = diagonals[op]
+            p = q + d
+            own = p >= len(old)
+            state[PART] = OP_COPY
+            put_number(state, out, models, _COPY, _COUNT_MANTISSA, count)
+            n = _candidates(found, mru, c, first, q, view, keys, moves)
+            put_source(state, out, models, found, n, d, 1 if c else 0, own, last, len(old))
+            _recall(mru, d)
+            first = False
+            if own:
+                _predict_own(new, p - len(old), q, count, predicted, ends, types)
+            else:
+                last = d
+                newest = (newest + 1) % _RANGES
+                _remember(ranges, newest, view[8][p], view[9][q], count)
+                predict(view, size, p, q, count, ranges, newest, predicted, ends, types)
+            last_class = put_units(
+                state,
+                out,
+                models,
+                repeats,
+                last_class,
+                new,
+                q,
+                count,
+                own_code if own else code_at[p:],
+                predicted,
+                ends,
+                types,
+            )
+            q += count
+        account[op] = spent(state) - before
+        op += 1
+    return op
+
+
+@jit()
+def _remember(ranges, newest, source, address, count):
+    """A copy of `count` bytes from old address `source` to new `address`, for local references."""
+    ranges[newest] = (0, 0, 0)
+    if source != OUTSIDE and address != OUTSIDE:
+        ranges[newest] = (np.int64(source), np.int64(source) + count, np.int64(address) - source)
