@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from otaboards import linux_host, loader, runtime
+from otadiff.build import build_package
+from otadiff.sign import Signer
 from otasim import files, parts, sim
 from otasim.board import Board, Event, Options
 from otasim.faults import NONE, Faults
@@ -16,7 +18,7 @@ from otaspec import cose
 from otaspec import manifest as manifests
 from otaspec.image import LINUX_HOST
 
-from tests.spec.packages import PUBLIC, sign
+from tests.spec.packages import PRIVATE, PUBLIC, sign
 
 from .service import Service
 
@@ -43,6 +45,21 @@ def full(image: bytes, seq: int = 7, version: str = "1.1.0", **change: Any) -> b
     }
     manifest = manifests.Manifest(**(fields | change))
     return manifests.package_head(cose.sign1(manifests.encode(manifest), cose.kid(PUBLIC), sign)) + payload
+
+
+def delta(old: bytes, new: bytes, seq: int = 7, version: str = "1.1.0", kind: str = "LINUX_HOST") -> bytes:
+    """The signed package that the differ makes of two images."""
+    made = build_package(
+        old,
+        new,
+        board=loader.load(kind),
+        product="thermostat",
+        version=version,
+        seq=seq,
+        signer=Signer(PRIVATE),
+    )
+    assert made.manifest.base_size
+    return made.data
 
 
 @dataclass

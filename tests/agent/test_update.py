@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from .service import Service
-from .station import Station, full, image, reported
+from .station import Station, delta, full, image, reported
 
 
 async def test_a_full_image_is_installed_tried_and_confirmed(tmp_path: Path) -> None:
@@ -11,7 +11,19 @@ async def test_a_full_image_is_installed_tried_and_confirmed(tmp_path: Path) -> 
     with Service() as service:
         service.release(full(new))
         board = await Station(tmp_path, service, old).run(reported("confirmed"))
-        print(board.story())
     assert board.runs() == "ota_1"
     assert board.slot(1, len(new)) == new
     assert service.states() == ["downloading", "verifying", "rebooting", "pending-verify", "confirmed"]
+
+
+async def test_a_patch_is_staged_verified_and_applied(tmp_path: Path) -> None:
+    old, new = image("1.0.0"), image("1.1.0")
+    package = delta(old, new)
+    with Service() as service:
+        service.release(package)
+        board = await Station(tmp_path, service, old).run(reported("confirmed"))
+    assert board.runs() == "ota_1"
+    assert board.slot(1, len(new)) == new
+    assert service.states() == [
+        *("downloading", "applying", "verifying", "rebooting", "pending-verify", "confirmed"),
+    ]
