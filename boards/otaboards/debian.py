@@ -145,6 +145,8 @@ class _Apt:
             "-oAPT::Sandbox::User=root",
             "-oAcquire::Languages=none",
             "-oAcquire::Retries=2",
+            "-oAPT::Default-Release=",
+            "-oAcquire::AllowInsecureRepositories=false",
         ]
 
     def update(self, mirror: str, package: str) -> bool:
@@ -153,7 +155,10 @@ class _Apt:
         (self.folder / "sources.list").write_text(source)
         self._run("apt-get", "update")
         # Not the exit status: hooks of the machine's own apt configuration may fail after a good update.
-        return bool(self._run("apt-cache", "show", package).stdout)
+        said = self.complaint
+        found = bool(self._run("apt-cache", "show", package).stdout)
+        self.complaint = said or self.complaint  # why there is no list says more than "No packages found"
+        return found
 
     def download(self, packages: Sequence[str]) -> list[Path]:
         """The package files of `packages`; apt checks their hashes against the signed list."""

@@ -56,13 +56,21 @@ def compile_tree(packages: Sequence[Path], *, arch: str | None) -> Path:
     modules = list(_modules(packages))
     folder = build_folder("mpy") / _key(modules, arch)
     if not folder.is_dir():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="new-", dir=folder.parent) as scratch:
-            fresh = Path(scratch, "tree")
-            for name, source in modules:
-                _compile_into(fresh, name, source, arch)
-            _rename(fresh, folder)
+        try:
+            _compile_all(modules, folder, arch)
+        except OSError as error:
+            raise errors.error(errors.code("FILE_UNREADABLE"), f"{folder}: {error.strerror}"[:120]) from error
     return folder
+
+
+def _compile_all(modules: Sequence[tuple[str, Path]], folder: Path, arch: str | None) -> None:
+    """Beside, then renamed: a folder with the final name is whole."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="new-", dir=folder.parent) as scratch:
+        fresh = Path(scratch, "tree")
+        for name, source in modules:
+            _compile_into(fresh, name, source, arch)
+        _rename(fresh, folder)
 
 
 def _modules(packages: Sequence[Path]) -> Iterator[tuple[str, Path]]:
@@ -75,7 +83,8 @@ def _modules(packages: Sequence[Path]) -> Iterator[tuple[str, Path]]:
 
 def _key(modules: Sequence[tuple[str, Path]], arch: str | None) -> str:
     """Names everything that decides the result."""
-    key = hashlib.sha256(f"{_version()} {arch}\n".encode())
+    rules = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()  # this file decides too
+    key = hashlib.sha256(f"{_version()} {arch} {rules}\n".encode())
     for name, source in modules:
         key.update(f"{name} {hashlib.sha256(source.read_bytes()).hexdigest()}\n".encode())
     return key.hexdigest()[:24]

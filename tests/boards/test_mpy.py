@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from otaboards import runtime
+from otaboards import mpy, runtime
 from otaboards.mpy import compile_mpy, compile_tree, plain_source
 from otaspec.errors import InputError
 
@@ -61,3 +61,9 @@ def test_a_module_that_does_not_compile(tmp_path: Path) -> None:
     source.write_text("def f(:\n")
     with pytest.raises(InputError, match=r"IMAGE_INVALID: app/wrong.py: SyntaxError"):
         compile_mpy(source, tmp_path / "wrong.mpy", arch=None, name="app/wrong.py")
+
+
+def test_a_build_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mpy, "build_folder", lambda name: Path("/proc/driblet") / name)
+    with pytest.raises(InputError, match="FILE_UNREADABLE: /proc/driblet/mpy/"):
+        compile_tree([package(tmp_path)], arch=None)

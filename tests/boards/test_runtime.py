@@ -91,6 +91,17 @@ def test_a_dead_mirror(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["lock"]  # nothing half made is left
 
 
+@pytest.mark.slow
+def test_apt_configured_in_odd_ways(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A default release that is not in our sources, and a hook of the machine's own that fails."""
+    (tmp_path / "apt.conf").write_text(
+        'APT::Default-Release "bookworm";\nAPT::Update::Post-Invoke { "false"; };\n'
+    )
+    monkeypatch.setenv("APT_CONFIG", str(tmp_path / "apt.conf"))
+    monkeypatch.setenv("DRIBLET_RUNTIME_DIR", str(tmp_path / "a folder"))
+    assert runtime.find().run("print(1)", timeout=10).stdout == "1\n"
+
+
 def test_a_folder_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DRIBLET_RUNTIME_DIR", "/proc/driblet")
     with pytest.raises(InputError, match="RUNTIME_MISSING: /proc/driblet"):
