@@ -1,0 +1,1 @@
+"""`driblet demo`: a whole rollout on this machine, with nothing mocked."""
