@@ -1,5 +1,5 @@
-"""A bad release: it looks for its server where none is (192.0.2.0/24 is nobody's: RFC 5737)."""
+"""A bad release: it looks for its server where nobody answers (port 9, discard)."""
 
 from otaagent import boot
 
-boot.run("app", {"server": "http://192.0.2.1"})
+boot.run("app", {"server": "http://127.0.0.1:9"})
