@@ -40,10 +40,8 @@ def read_board(board: Board, play: Play, said: dict[str, Any]) -> BoardResult:
     if slot is None:
         raise AssertionError("a table of ours has two slots")
     state = otadata.state_of(entries[otadata.active(entries)])
-    size = {digest(image): len(image) for image in (play.old, play.new)}
-    found = next(
-        (name for name, length in size.items() if digest(chip[slot.offset : slot.offset + length]) == name), ""
-    )
+    content = chip[slot.offset : slot.offset + slot.size]
+    found = next((digest(image) for image in (play.old, play.new) if content.startswith(image)), "")
     confirmed = found == digest(play.new) and state == otadata.VALID and said["state"] == "confirmed"
     problem = said["error"] or {}
     return BoardResult(

@@ -200,4 +200,3 @@ async def _keep(scene: Scene, summary: Summary) -> None:
     show(summary, console.err)
     console.err.print(f"everything goes on at {scene.service.url}; Ctrl-C ends it")
     await asyncio.Event().wait()
-
