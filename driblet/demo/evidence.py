@@ -1,21 +1,23 @@
 """What the flash files say at the end: nobody's word is taken for it."""
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import otaagent
 import otaspec
 from otaboards.mpy import HOST_ONLY, compile_tree
+from otacloud.schemas import DeviceDetail, DeviceOut, JobOut
 from otasim.board import Board
-from otasim.parts import layout as layout_words
+from otasim.parts import layout as rtc_words
 from otaspec import otadata, partition
 
 from driblet.demo.cast import Play
-from driblet.demo.service import Service
 from driblet.demo.summary import BoardResult
 
 CODECS = {0: "full image", 1: "heatshrink", 2: "bsdiff-heatshrink", 3: "address-aware"}
+FINAL = ("confirmed", "reverted", "failed")
 
 
 def digest(image: bytes) -> str:
@@ -23,45 +25,56 @@ def digest(image: bytes) -> str:
     return hashlib.sha256(image).hexdigest()
 
 
-def codec_name(number: int) -> str:
-    return CODECS.get(number, f"codec {number}")
+def codec_name(number: int | None) -> str:
+    return CODECS.get(number if number is not None else -1, f"codec {number}")
 
 
-def read_board(board: Board, play: Play, said: dict[str, Any]) -> BoardResult:
+def best_job(jobs: Sequence[JobOut], play: Play) -> JobOut:
+    """The package that a board on the old image gets."""
+    base = digest(play.old)
+    done = [job for job in jobs if job.state == "done" and job.base_sha256 in (None, base)]
+    return max(done, key=lambda job: job.base_sha256 is not None)
+
+
+def read_board(board: Board, play: Play, said: DeviceOut) -> BoardResult:
     """Slot and image from the flash file; state and error from what the service heard (`said`)."""
     chip = board.files.flash.read_bytes()
     layout = partition.Layout(partition.parse(chip[partition.OFFSET :][: partition.MAX_SIZE], len(chip)))
-    if layout.otadata is None:
-        raise AssertionError("a table of ours has otadata")
-    places = [layout.otadata.offset + k * otadata.SECTOR for k in (0, 1)]
-    entries = tuple(chip[at : at + otadata.SIZE] for at in places)
-    number = otadata.active_slot(entries, 2)
-    slot = layout.slot(max(number, 0))
+    entries = _entries(chip, layout)
+    slot = layout.slot(max(otadata.active_slot(entries, 2), 0))
     if slot is None:
         raise AssertionError("a table of ours has two slots")
-    state = otadata.state_of(entries[otadata.active(entries)])
     content = chip[slot.offset : slot.offset + slot.size]
+    versions = {digest(play.old): play.old_version, digest(play.new): play.new_version}
     found = next((digest(image) for image in (play.old, play.new) if content.startswith(image)), "")
-    confirmed = found == digest(play.new) and state == otadata.VALID and said["state"] == "confirmed"
-    problem = said["error"] or {}
     return BoardResult(
         name=board.name,
-        state="confirmed" if confirmed else said["state"],
-        version={digest(play.old): play.old_version, digest(play.new): play.new_version}.get(found, "?"),
+        state=_state(said.state, otadata.state_of(entries[otadata.active(entries)])),
+        version=versions.get(found, "?"),
         slot=slot.label,
         image_sha256=found,
-        power_cuts=board.rtc[layout_words.W_POWER_CUTS],
-        error=problem.get("name", ""),
+        power_cuts=board.rtc[rtc_words.W_POWER_CUTS],
+        error=said.error.name if said.error else "",
     )
 
 
-async def last_end(service: Service, pk: str, name: str) -> dict[str, Any]:
+def _entries(chip: bytes, layout: partition.Layout) -> tuple[bytes, ...]:
+    if layout.otadata is None:
+        raise AssertionError("a table of ours has otadata")
+    places = [layout.otadata.offset + k * otadata.SECTOR for k in (0, 1)]
+    return tuple(chip[at : at + otadata.SIZE] for at in places)
+
+
+def _state(said: str, word: int) -> str:
+    """A confirmation counts only with the state word on flash."""
+    if said == "confirmed" and word != otadata.VALID:
+        return f"confirmed, but {otadata.STATE_NAMES.get(word, word)} on flash"
+    return said
+
+
+def last_end(device: DeviceDetail) -> dict[str, Any]:
     """The figures that a board sent with its last final report."""
-    for report in await service.timeline(pk, name):
-        if report["state"] in ("confirmed", "reverted", "failed"):
-            data: dict[str, Any] = report["data"]
-            return data
-    return {}
+    return next((report.data for report in device.reports if report.state in FINAL), {})
 
 
 def agent_size() -> int:

@@ -3,13 +3,14 @@
 import asyncio
 import shutil
 import time
-from collections.abc import Mapping
+from asyncio import to_thread
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from otaboards import console
 from otaboards.runtime import Runtime
+from otacloud.client import Client
+from otacloud.schemas import DeviceOut, ProductIn, ProductSecret, RolloutDetail, RolloutIn
 from otasim.board import Board, Event
 from otasim.faults import NONE
 from otasim.fleet import Fleet
@@ -20,7 +21,9 @@ from driblet.demo.summary import BoardResult, Summary, show
 from driblet.demo.view import Line, View, view
 
 PATIENCE_SECONDS = 240  # a run that takes longer is called failed
-SETTLE_SECONDS = 4  # how long a stopped rollout must leave the other boards alone
+SETTLE_SECONDS = 3  # how long a stopped rollout must be seen to leave the other boards alone
+LOOK_SECONDS = 0.2
+RETRY_SECONDS = 2  # until a board that put an update off is offered it again
 
 # What each bad release must be reported as.
 EXPECTED = {
@@ -34,169 +37,161 @@ EXPECTED = {
 
 @dataclass
 class Scene:
-    """Everything that is running."""
+    """Everything that is running, and what was seen of it."""
 
     play: Play
-    service: service.Service
-    product: dict[str, Any]
+    client: Client
+    product: ProductSecret
     boards: list[Board]
     lines: dict[str, Line]
-    rollout: dict[str, Any] = field(default_factory=dict)
-    devices: dict[str, dict[str, Any]] = field(default_factory=dict)
-    reverts: dict[str, str] = field(default_factory=dict)  # board: name of the error of its last revert
-    tries: dict[str, int] = field(default_factory=dict)  # board: reverts seen
-
-    @property
-    def pk(self) -> str:
-        return str(self.product["pk"])
+    rollout: RolloutDetail | None = None
+    devices: dict[str, DeviceOut] = field(default_factory=dict)
+    reverts: dict[str, list[str]] = field(default_factory=dict)  # board: errors of its reverts, newest first
 
 
 async def run(play: Play, runtime: Runtime, build: Path, keep: bool) -> Summary:
-    """Plays it to its end; with `keep` everything goes on until it is interrupted."""
+    """Plays it to its end; with `keep` everything then goes on until it is interrupted."""
     folder = build / "demo"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    async with service.running(folder / "cloud") as cloud:
-        console.err.print(f"cloud at {cloud.url} (token {cloud.token})")
-        product = await _releases(cloud, play)
-        scene = _stage(play, cloud, product, folder, runtime)
+    async with service.running(folder / "cloud") as (client, token):
+        console.err.print(f"cloud at {client.server}  token {token}", soft_wrap=True)
+        product = await _releases(client, play, folder)
+        scene = _stage(play, client, product, folder, runtime)
         async with Fleet(scene.boards):
-            began = time.monotonic()
-            await _roll_out(scene)
-            seconds = time.monotonic() - began
+            seconds = await _roll_out(scene)
             summary = await _summary(scene, seconds)
             summary.write(build / "demo.json")
             if keep:
-                await _keep(scene, summary)
+                show(summary, console.err)
+                console.err.print(f"everything goes on at {client.server}; Ctrl-C ends it")
+                await asyncio.Event().wait()
     return summary
 
 
-async def _releases(cloud: service.Service, play: Play) -> dict[str, Any]:
-    """A product with both releases; the deltas are made when boards and rollout are there."""
-    product = await cloud.create_product(play.kind.name)
+async def _releases(client: Client, play: Play, folder: Path) -> ProductSecret:
+    """A product with both releases; each package is applied by the device's decoder before it is served."""
+    product = await to_thread(client.create_product, ProductIn(pk="demo", board=play.kind.name))
     for version, image in ((play.old_version, play.old), (play.new_version, play.new)):
-        with console.err.status(f"release {version}: packages are being made and tried"):
-            await cloud.upload(product["pk"], version, image)
-            await cloud.packages_made(product["pk"], version)
+        path = folder / f"{version}.bin"
+        path.write_bytes(image)
+        with console.err.status(f"release {version}: packages are made, signed and tried"):
+            await to_thread(client.upload_release, product.pk, version, path)
+            await to_thread(client.wait_release, product.pk, version)
     return product
 
 
-def _stage(
-    play: Play, cloud: service.Service, product: Mapping[str, Any], folder: Path, runtime: Runtime
-) -> Scene:
+def _stage(play: Play, client: Client, product: ProductSecret, folder: Path, runtime: Runtime) -> Scene:
     lines = {name: Line(name, version=play.old_version) for name in cast.NAMES}
     settings: dict[str, str | bytes | int] = {
-        "pk": product["pk"],
-        "ps": bytes.fromhex(product["ps"]),
-        "server": cloud.url,
-        "keys": bytes.fromhex(product["public_key"]),
+        "pk": product.pk,
+        "ps": bytes.fromhex(product.ps),
+        "server": client.server,
+        "keys": bytes.fromhex(product.public_key),
         "board": play.kind.name,
     }
-    faults = [NONE, NONE if play.bad else cast.cut_in_the_middle(play), NONE]
 
     def on_event(event: Event) -> None:
         if event.kind == "exit" and event.data["why"] == "power-cut":
-            lines[event.board].power_cuts += 1
             lines[event.board].note = "power was cut here"
 
+    faults = [NONE, NONE if play.bad else cast.cut_in_the_middle(play), NONE]
     boards = cast.boards(play, folder, runtime, settings, faults, on_event)
-    return Scene(play, cloud, dict(product), boards, lines)
+    return Scene(play, client, product, boards, lines)
 
 
-async def _roll_out(scene: Scene) -> None:
-    """Waits for the boards to register, starts the rollout, watches it to its end."""
-    play = scene.play
+async def _roll_out(scene: Scene) -> float:
+    """Waits for the boards to register, starts the rollout, watches it to its end; seconds it took."""
+    play, client, pk = scene.play, scene.client, scene.product.pk
+    deadline = time.monotonic() + PATIENCE_SECONDS
     title = f"rollout of {play.new_version} to {play.kind.name}"
-    with view(list(scene.lines.values()), title, console.err) as v:
-        deadline = time.monotonic() + PATIENCE_SECONDS
+    with view(list(scene.lines.values()), title, console.err) as shown:
         while len(scene.devices) < len(scene.boards) and time.monotonic() < deadline:
-            await _look(scene, v)
-        scene.rollout = await scene.service.start_rollout(
-            scene.pk, play.new_version, canary=1, retry_after=2, devices=list(scene.lines)
-        )
+            await _look(scene, shown)
+        given = RolloutIn(version=play.new_version, canary=1, retry_after=RETRY_SECONDS)
+        began = time.monotonic()
+        number = (await to_thread(client.create_rollout, pk, given)).id
+        scene.rollout = await to_thread(client.rollout, pk, number)
         while not _over(scene) and time.monotonic() < deadline:
-            await _look(scene, v)
-        settle = time.monotonic() + (SETTLE_SECONDS if play.bad else 0)
-        while time.monotonic() < settle:
-            await _look(scene, v)
+            await _look(scene, shown)
+        seconds = time.monotonic() - began
+        settled = time.monotonic() + (SETTLE_SECONDS if play.bad else 0)
+        while time.monotonic() < settled:
+            await _look(scene, shown)
+    return seconds
 
 
 async def _look(scene: Scene, shown: View) -> None:
     """One look at the service, as an operator would have it."""
-    await asyncio.sleep(0.25)
-    for device in await scene.service.devices(scene.pk):
-        if device["version"] is None:
+    await asyncio.sleep(LOOK_SECONDS)
+    client, pk = scene.client, scene.product.pk
+    for device in (await to_thread(client.devices, pk)).devices:
+        if device.version is None:  # registered, but not yet polled
             continue
-        name = device["dn"]
-        scene.devices[name] = device
-        line = scene.lines[name]
-        line.state, line.step = device["state"], device["step"]
-        line.version, line.slot = device["version"], device["slot"] or ""
-        problem = device["error"]
-        if problem:
-            line.note = problem["name"]
+        scene.devices[device.dn] = device
+        line = scene.lines[device.dn]
+        line.state, line.step, line.version = device.state, device.step, device.version
+        line.slot = device.slot or ""
+        if device.error:
+            line.note = device.error.name
     if scene.rollout:
-        scene.rollout = await scene.service.rollout(scene.pk, scene.rollout["id"])
+        scene.rollout = await to_thread(client.rollout, pk, scene.rollout.id)
     if scene.play.bad:
-        await _reverts(scene)
+        for name in scene.devices:
+            scene.reverts[name] = await _reverts(scene, name)
     shown.refresh()
 
 
-async def _reverts(scene: Scene) -> None:
-    for name in scene.devices:
-        told = await scene.service.timeline(scene.pk, name)
-        ends = [r for r in told if r["state"] == "reverted"]
-        scene.tries[name] = len(ends)
-        if ends and ends[0]["error"]:
-            scene.reverts[name] = ends[0]["error"]["name"]
-            scene.lines[name].note = f"back on {scene.play.old_version}: {scene.reverts[name]}"[:60]
+async def _reverts(scene: Scene, name: str) -> list[str]:
+    """Why the board went back, each time, newest first."""
+    told = (await to_thread(scene.client.device, scene.product.pk, name)).reports
+    return [r.error.name for r in told if r.state == "reverted" and r.error]
 
 
 def _over(scene: Scene) -> bool:
     if scene.play.bad == "offline":  # never stops by itself: seen to be tried again is enough
-        return max(scene.tries.values(), default=0) >= 2
-    return bool(scene.rollout["state"] != "running")
+        return max(map(len, scene.reverts.values()), default=0) >= 2
+    return scene.rollout is not None and scene.rollout.state in ("done", "stopped")
 
 
 async def _summary(scene: Scene, seconds: float) -> Summary:
     """What the flash files say, beside what the service says."""
-    play = scene.play
+    play, client, pk = scene.play, scene.client, scene.product.pk
+    if scene.rollout is None or len(scene.devices) < len(scene.boards):
+        raise AssertionError("a board never came to the service: see its log in build/demo")
     results = [evidence.read_board(board, play, scene.devices[board.name]) for board in scene.boards]
-    jobs = await scene.service.packages_made(scene.pk, play.new_version)
-    base = evidence.digest(play.old)
-    delta = next((job for job in jobs if job["base_sha256"] == base), jobs[0])
-    ends = [await evidence.last_end(scene.service, scene.pk, board.name) for board in scene.boards]
+    for result in results:
+        result.error = result.error or next(iter(scene.reverts.get(result.name, [])), "")
+    jobs = (await to_thread(client.release, pk, play.new_version)).jobs
+    made = evidence.best_job(jobs, play)
+    ends = [evidence.last_end(await to_thread(client.device, pk, name)) for name in scene.lines]
     return Summary(
-        product=scene.pk,
+        product=pk,
         target=play.new_version,
         image_size=len(play.new),
-        package_size=delta["size"],
-        patch_size=delta["payload_size"],
-        codec=evidence.codec_name(delta["codec"]),
+        package_size=made.size or 0,
+        patch_size=made.payload_size or 0,
+        codec=evidence.codec_name(made.codec),
         bytes_sent=sum(end.get("bytes_received", 0) for end in ends),
         seconds=round(seconds, 1),
         heap_peak=max((end.get("heap_peak", 0) for end in ends), default=0),
         agent_mpy=evidence.agent_size(),
-        rollout_state=scene.rollout["state"],
-        rollout_reason=scene.rollout["why"],
-        ok=_went_as_promised(scene, results),
+        rollout_state=scene.rollout.state,
+        rollout_reason=scene.rollout.why,
+        ok=_went_as_promised(scene, scene.rollout, results),
         boards=results,
     )
 
 
-def _went_as_promised(scene: Scene, results: list[BoardResult]) -> bool:
+def _went_as_promised(scene: Scene, rollout: RolloutDetail, results: list[BoardResult]) -> bool:
     play = scene.play
-    new, old = evidence.digest(play.new), evidence.digest(play.old)
     if not play.bad:
-        return all(r.state == "confirmed" and r.image_sha256 == new and r.slot == "ota_1" for r in results)
-    at_home = all(r.image_sha256 == old and r.version == play.old_version for r in results)
-    told = set(scene.reverts.values()) == {EXPECTED[play.bad]}
+        new = evidence.digest(play.new)
+        cuts = sum(result.power_cuts for result in results)
+        return cuts >= 1 and all(r.state == "confirmed" and r.image_sha256 == new for r in results)
+    told = {name: errors for name, errors in scene.reverts.items() if errors}
+    right = all(set(errors) == {EXPECTED[play.bad]} for errors in told.values())
     if play.bad == "offline":
-        return bool(told and scene.rollout["state"] == "running" and max(scene.tries.values()) >= 2)
-    return bool(at_home and told and len(scene.reverts) == 1 and scene.rollout["state"] == "stopped")
-
-
-async def _keep(scene: Scene, summary: Summary) -> None:
-    show(summary, console.err)
-    console.err.print(f"everything goes on at {scene.service.url}; Ctrl-C ends it")
-    await asyncio.Event().wait()
+        return right and rollout.state == "running" and max(map(len, told.values()), default=0) >= 2
+    at_home = all(r.image_sha256 == evidence.digest(play.old) for r in results)
+    return right and at_home and len(told) == 1 and rollout.state == "stopped"
