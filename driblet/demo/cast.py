@@ -100,9 +100,11 @@ def boards(
     on_event: Callable[[Event], None],
 ) -> list[Board]:
     """The boards, with fresh flash files in `folder`. faults: one plan a board."""
+    unpacked = folder / "unpacked"
+    unpacked.mkdir(parents=True, exist_ok=True)
     options = Options(
         bundle=play.bundle,
-        unpack_into=folder / "unpacked",
+        unpack_into=unpacked,
         heap=str(play.kind.heap),
         watchdog_ms=BOOTLOADER_WATCHDOG_MS,
     )

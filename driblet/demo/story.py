@@ -43,6 +43,7 @@ class Scene:
     client: Client
     product: ProductSecret
     boards: list[Board]
+    fleet: Fleet
     lines: dict[str, Line]
     rollout: RolloutDetail | None = None
     devices: dict[str, DeviceOut] = field(default_factory=dict)
@@ -58,7 +59,7 @@ async def run(play: Play, runtime: Runtime, build: Path, keep: bool) -> Summary:
         console.err.print(f"cloud at {client.server}  token {token}", soft_wrap=True)
         product = await _releases(client, play, folder)
         scene = _stage(play, client, product, folder, runtime)
-        async with Fleet(scene.boards):
+        async with scene.fleet:
             seconds = await _roll_out(scene)
             summary = await _summary(scene, seconds)
             summary.write(build / "demo.json")
@@ -97,7 +98,7 @@ def _stage(play: Play, client: Client, product: ProductSecret, folder: Path, run
 
     faults = [NONE, NONE if play.bad else cast.cut_in_the_middle(play), NONE]
     boards = cast.boards(play, folder, runtime, settings, faults, on_event)
-    return Scene(play, client, product, boards, lines)
+    return Scene(play, client, product, boards, Fleet(boards), lines)
 
 
 async def _roll_out(scene: Scene) -> float:
@@ -124,6 +125,7 @@ async def _roll_out(scene: Scene) -> float:
 async def _look(scene: Scene, shown: View) -> None:
     """One look at the service, as an operator would have it."""
     await asyncio.sleep(LOOK_SECONDS)
+    scene.fleet.check()
     client, pk = scene.client, scene.product.pk
     for device in (await to_thread(client.devices, pk)).devices:
         if device.version is None:  # registered, but not yet polled

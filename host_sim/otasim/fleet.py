@@ -38,6 +38,12 @@ class Fleet:
         """Until every board has stopped by itself; why, board by board."""
         return list(await asyncio.gather(*self._tasks))
 
+    def check(self) -> None:
+        """Raises what a board's task died of. A board that stopped by itself is no error here."""
+        for task in self._tasks:
+            if task.done() and not task.cancelled():
+                task.result()
+
     async def switch_off(self) -> None:
         for board in self.boards:
             board.switch_off()
