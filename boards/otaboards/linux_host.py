@@ -58,11 +58,16 @@ def pack_image(files: Mapping[str, bytes], version: str) -> bytes:
 
 def agent_files(arch: str | None) -> dict[str, bytes]:
     """What every LINUX_HOST image holds: otaspec and otaagent as .mpy, boot.py and main.py."""
-    agent = agent_package()
-    tree = compile_tree([Path(otaspec.__file__).parent, agent], arch=arch)
+    tree = compile_tree([Path(otaspec.__file__).parent, agent_package()], arch=arch)
     skip = {Path(name).with_suffix(".mpy").as_posix() for name in HOST_ONLY}
     files = {name: data for name, data in folder_files(tree).items() if name not in skip}
-    return files | {name: (agent.parent / name).read_bytes() for name in ("boot.py", "main.py")}
+    return files | {name: (firmware_folder() / name).read_bytes() for name in ("boot.py", "main.py")}
+
+
+def firmware_folder() -> Path:
+    """Where boot.py, main.py and examples/ are: firmware/ of a checkout, otaboards/firmware of a wheel."""
+    beside = agent_package().parent
+    return beside if (beside / "boot.py").is_file() else Path(__file__).parent / "firmware"
 
 
 def folder_files(folder: Path) -> dict[str, bytes]:
