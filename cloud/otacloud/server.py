@@ -27,6 +27,7 @@ class Listen:
         listener = socket.socket(family, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((self.host, self.port))
+        listener.listen(256)  # whoever is told the address may connect at once
         return listener
 
     def url(self, listener: socket.socket) -> str:

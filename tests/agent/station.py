@@ -77,7 +77,12 @@ class Station:
     def __post_init__(self) -> None:
         host = loader.load(self.kind)
         settings = {
-            **{"pk": "thermostat", "dn": "kitchen", "ps": self.service.ps, "server": self.service.url},
+            **{
+                "pk": "thermostat",
+                "dn": "kitchen",
+                "ps": self.service.ps,
+                "server": self.settings.get("server") or self.service.url,
+            },
             **{"keys": PUBLIC, "board": self.kind, "dev": 1, "poll": 1, "timeout": 3},
             **{"wdt": 2000, "soak": 0, "checkin": 4},
         }

@@ -1,0 +1,63 @@
+"""The whole path against the real cloud: registers, is offered a delta, installs it, is counted as confirmed."""
+
+import json
+import os
+import subprocess
+import sys
+from asyncio import to_thread
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from otacloud.client import Client
+from otacloud.schemas import ProductIn, RolloutIn
+from otasim.faults import NONE, Cut, Faults
+
+from .service import Service
+from .station import Station, image
+
+pytestmark = pytest.mark.slow
+
+
+@contextmanager
+def cloud(folder: Path) -> Iterator[Client]:
+    """`driblet serve` as a process of its own."""
+    command = "from driblet.cli import main; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", command, "serve", "--port", "0", "--data", str(folder), "--json"],
+        stdout=subprocess.PIPE,
+        env=os.environ | {"DRIBLET_POLL_INTERVAL": "1"},
+    )
+    try:
+        assert process.stdout
+        said = json.loads(process.stdout.readline())
+        with Client(said["url"], said["token"]) as client:
+            yield client
+    finally:
+        process.terminate()
+        process.wait(10)
+        assert process.stdout
+        process.stdout.close()
+
+
+@pytest.mark.parametrize("faults", [NONE, Faults([Cut(150, "bits", 3)])], ids=["calm", "power-cut"])
+async def test_a_board_takes_a_rollout_of_the_real_cloud(tmp_path: Path, faults: Faults) -> None:
+    old, new = image("1.0.0"), image("1.1.0")
+    with cloud(tmp_path / "cloud") as client:
+        product = await to_thread(client.create_product, ProductIn(pk="thermostat", board="LINUX_HOST"))
+        for version, raw in (("1.0.0", old), ("1.1.0", new)):
+            (tmp_path / version).write_bytes(raw)
+            await to_thread(client.upload_release, product.pk, version, tmp_path / version)
+            await to_thread(client.wait_release, product.pk, version)
+        keys = bytes.fromhex(product.public_key)
+        settings = {"ps": bytes.fromhex(product.ps), "server": client.server, "keys": keys}
+        board = Station(tmp_path, Service(), old, settings)
+        await board.run(lambda _: len(client.devices(product.pk).devices) == 1)
+        rollout = await to_thread(client.create_rollout, product.pk, RolloutIn(version="1.1.0"))
+        done = "done"
+        await board.run(lambda _: client.rollout(product.pk, rollout.id).state == done, faults, seconds=60)
+        device = client.device(product.pk, "kitchen")
+    assert board.slot(1, len(new)) == new
+    assert (device.state, device.version, device.slot) == ("confirmed", "1.1.0", "ota_1")
+    assert board.exits().count("power-cut") == len(faults.cuts)
