@@ -1,4 +1,4 @@
-"""The whole path against the real cloud: registers, is offered a delta, installs it, is counted as confirmed."""
+"""The whole path against the real cloud: registered, offered a delta, installed, counted as confirmed."""
 
 import json
 import os
