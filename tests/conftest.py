@@ -1,11 +1,43 @@
 """What every test may use."""
 
 import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from driblet import cli
+
 ROOT = Path(__file__).parent.parent
+
+
+@dataclass
+class Answer:
+    """What a command ended with."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+
+Driblet = Callable[..., Answer]
+
+
+@pytest.fixture
+def driblet(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Driblet:
+    """The command line, in this process, at 80 columns."""
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def run(*words: object) -> Answer:
+        monkeypatch.setattr(sys, "argv", ["driblet", *(str(word) for word in words)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        captured = capsys.readouterr()
+        return Answer(int(ended.value.code or 0), captured.out, captured.err)
+
+    return run
 
 
 @pytest.fixture(scope="session")

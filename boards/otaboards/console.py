@@ -2,15 +2,23 @@
 
 import json
 import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import typer
 from otaspec import errors
 from otaspec.remedies import REMEDIES
 from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
 err = Console(stderr=True, highlight=False)
+
+_PATIENCE = 2.0  # seconds without a word
+# say(what, share): what is being done and how much of it is done, 0..1; None where that is not known
+Say = Callable[[str, float | None], None]
 
 JSON: Any = typer.Option("--json", help="Print JSON instead of text.")
 
@@ -59,3 +67,31 @@ def _write(error: errors.OtaError, console: Console) -> None:
     console.print(f"  {error.evidence}" if error.evidence else "", markup=False)
     console.print(cause, markup=False)
     console.print(f"What to do: {remedy}", markup=False)
+
+
+@contextmanager
+def working(what: str) -> Iterator[Say]:
+    """Shows progress on stderr if the work takes longer than two seconds, and clears it at the end."""
+    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
+    bar = Progress(*columns, console=err, transient=True)
+    task = bar.add_task(what, total=None)
+
+    def say(text: str, share: float | None = None) -> None:
+        bar.update(task, description=text, total=None if share is None else 1.0, completed=share or 0.0)
+
+    def show() -> None:
+        if err.is_terminal:
+            bar.start()
+        else:
+            err.print(f"{what} ...", markup=False)
+
+    timer = threading.Timer(_PATIENCE, show)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield say
+    finally:
+        timer.cancel()
+        timer.join()
+        if bar.live.is_started:
+            bar.stop()

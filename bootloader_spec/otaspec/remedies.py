@@ -250,7 +250,8 @@ REMEDIES = {
     ),
     602: (
         "This file is not an ESP image: it does not begin with E9.",
-        "Give the application image that your build made (.app-bin, or micropython.bin of the build folder).",
+        "Give the application image that your build made (.app-bin, or micropython.bin of the build folder). "
+        "Patches of other firmware can be measured with `driblet diff --raw`.",
     ),
     603: (
         "The image ends before its header says.",

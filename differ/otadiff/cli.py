@@ -1,5 +1,184 @@
-"""Commands of the differ."""
+"""Commands of the differ: diff, apply, inspect."""
+
+from pathlib import Path
+from typing import Annotated
 
 import typer
+from otaboards import console, loader
+from otaspec import image
+from otaspec.errors import InputError, code
+
+from otadiff.apply import apply_files
+from otadiff.build import Package, board_for, build_package, reader
+from otadiff.inspect import inspect as explain
+from otadiff.sign import Signer, development_key, open_public, open_signer
 
 app = typer.Typer()
+
+NO_FILE = "-"
+_Key = Annotated[str | None, typer.Option("--key", metavar="KEY", help="Key: a PEM file, or file:PATH.")]
+
+
+@app.command()
+def diff(
+    old: Annotated[str, typer.Argument(metavar="OLD", help='Image that boards run now; "-": a full image.')],
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="Image that they are to run.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="PKG", help="Package to write.")],
+    board: Annotated[
+        str | None, typer.Option(metavar="BOARD", help="Kind of board. Default: the smallest that fits.")
+    ] = None,
+    product: Annotated[str, typer.Option(metavar="PRODUCT", help="Product key.")] = "driblet-dev",
+    version: Annotated[
+        str | None, typer.Option(metavar="VERSION", help="For people. Default: what NEW says of itself.")
+    ] = None,
+    seq: Annotated[int, typer.Option(metavar="N", min=1, help="Number of the release; must grow.")] = 1,
+    key: _Key = None,
+    codec: Annotated[
+        list[str] | None, typer.Option(metavar="CODEC", help="Try this codec only; may be given again.")
+    ] = None,
+    raw: Annotated[bool, typer.Option("--raw", help="Measure any two files, for no board.")] = False,
+    json: Annotated[bool, console.JSON] = False,
+) -> None:
+    """Makes a signed package that takes a board from OLD to NEW.
+
+    Every codec that the board has is tried; the smallest payload wins. The device's own decoder then
+    rebuilds NEW from the package under MicroPython: no package is written that it did not accept.
+
+    Examples:
+
+    driblet diff old.bin new.bin -o update.pkg
+
+    driblet diff - new.bin -o full.pkg --product lamp --version 1.1.0 --seq 7 --key key.pem
+    """
+    new_data = _read(new)
+    old_data = None if old == NO_FILE else _read(Path(old))
+    target = loader.load(board) if board and not raw else board_for(new_data, raw)
+    with console.working("Comparing the images") as say:
+        made = build_package(
+            old_data,
+            new_data,
+            board=target,
+            product=product,
+            version=version or _own_version(new_data) or "0.0.0",
+            seq=seq,
+            signer=_signer(key),
+            codecs=codec or (),
+            progress=lambda step: say(_STEPS.get(step, f"Trying codec {step}"), None),
+        )
+    _write(output, made.data)
+    if json:
+        console.print_json(made.facts() | {"package": str(output)})
+    else:
+        _show_package(made, output)
+
+
+_STEPS = {"apply": "Applying the package as a board does"}
+
+
+def _show_package(made: Package, output: Path) -> None:
+    facts = made.facts()
+    new_size, package_size, patch_size = (facts[f"{name}_size"] for name in ("new", "package", "patch"))
+    others = sorted((size, name) for name, size in facts["tried"].items() if name != facts["codec"])
+    lines = [
+        f"{output}: {facts['product']} {facts['version']}, release {facts['seq']}, for {facts['board']}",
+        f"image    {new_size:>10,} bytes",
+        f"package  {package_size:>10,} bytes, {package_size / new_size:.2%} of the image",
+        f"patch    {patch_size:>10,} bytes, codec {facts['codec']}",
+        *(f"         {size:>10,} with {name}" for size, name in others),
+        f"decoder  {facts['decoder_ram']:>10,} bytes of memory",
+        f"proved   {facts['decoder']} rebuilt the image from it in {facts['apply_seconds']:.2f} s",
+    ]
+    for line in lines:
+        console.out.print(line, markup=False)
+
+
+@app.command()
+def apply(
+    old: Annotated[str, typer.Argument(metavar="OLD", help='Image that the board runs; "-": none.')],
+    package: Annotated[Path, typer.Argument(metavar="PKG", help="Package.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="Image to write.")],
+    key: _Key = None,
+    cpython: Annotated[bool, typer.Option("--cpython", help="Decode on CPython instead.")] = False,
+    ram: Annotated[int, typer.Option(metavar="BYTES", help="Memory that the decoder may have.")] = 32768,
+    json: Annotated[bool, console.JSON] = False,
+) -> None:
+    """Applies a package as a board does: verifies all of it, decodes it, reads the image back.
+
+    The decoder is the device's own, under MicroPython. OUT is written only if everything was right.
+    --key takes a public key too.
+
+    Example: driblet apply old.bin update.pkg -o rebuilt.bin
+    """
+    public = open_public(key) if key else development_key(_say).public
+    base = None if old == NO_FILE else Path(old)
+    with console.working("Applying the package") as say:
+        done = apply_files(
+            base,
+            package,
+            output,
+            [public],
+            cpython=cpython,
+            ram=ram,
+            progress=lambda written: say(f"{written:,} bytes written", None),
+        )
+    facts = {"output": str(output), "image_size": done.image_size, "seconds": round(done.seconds, 3)}
+    if json:
+        console.print_json(facts | {"decoder": done.decoder})
+    else:
+        line = f"{output}: {done.image_size:,} bytes, verified, in {done.seconds:.2f} s on {done.decoder}"
+        console.out.print(line, markup=False)
+
+
+@app.command()
+def inspect(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Image, package, table or flash file.")],
+    key: _Key = None,
+    json: Annotated[bool, console.JSON] = False,
+) -> None:
+    """Explains a file: app image, combined image, package, partition table, otadata, flash file.
+
+    Exit status 1 if something is wrong with it. --key (public or private) checks a package's signature.
+
+    Example: driblet inspect update.pkg
+    """
+    found = explain(_read(file), [open_public(key)] if key else [])
+    if json:
+        console.print_json({"file": str(file)} | found.as_json())
+    else:
+        for line in found.lines:
+            console.out.print(line, markup=False)
+        if found.problem:
+            console.out.print()
+            console.show_error(found.problem, as_json=False)
+    if found.problem:
+        raise typer.Exit(1)
+
+
+def _own_version(data: bytes) -> str:
+    return str(image.read_desc(reader(data), len(data)).get("version", ""))
+
+
+def _signer(key: str | None) -> Signer:
+    return open_signer(key) if key else development_key(_say)
+
+
+def _say(text: str) -> None:
+    console.err.print(text, markup=False)
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise _unreadable(file, error) from error
+
+
+def _write(file: Path, data: bytes) -> None:
+    try:
+        file.write_bytes(data)
+    except OSError as error:
+        raise _unreadable(file, error) from error
+
+
+def _unreadable(file: Path, error: OSError) -> InputError:
+    return InputError(code("FILE_UNREADABLE"), f"{file}: {error.strerror}"[:120])

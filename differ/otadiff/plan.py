@@ -4,7 +4,7 @@ A codec is one row of CODECS; nothing else knows how many there are.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from otaboards.loader import Board
 from otaspec.errors import InputError, code
@@ -19,12 +19,16 @@ Encode = Callable[[bytes | None, bytes, int], Encoded | None]
 
 @dataclass(frozen=True)
 class Codec:
-    """`number` and `name` as in PATCH.md; a codec with a base needs an old image."""
+    """`number` and `name` as in PATCH.md. With `has_base` it needs an old image.
+
+    params: what to call the parameters that people may want to see.
+    """
 
     number: int
     name: str
     has_base: bool
     encode: Encode
+    params: dict[int, str] = field(default_factory=dict)
 
 
 def _plain(_: bytes | None, new: bytes, ram: int) -> Encoded:  # noqa: ARG001
@@ -39,16 +43,23 @@ def _bsdiff(old: bytes | None, new: bytes, ram: int) -> Encoded | None:
     return bsdiff.encode(old or b"", new, ram)
 
 
+_LZ = {2: "window", 3: "lookahead"}
 CODECS = [
     Codec(0, "image", False, _plain),
-    Codec(1, "heatshrink", False, _heatshrink),
-    Codec(2, "bsdiff", True, _bsdiff),
+    Codec(1, "heatshrink", False, _heatshrink, _LZ),
+    Codec(2, "bsdiff", True, _bsdiff, _LZ),
 ]
 
 
 def name_of(number: int) -> str:
     """The name of a codec, for people."""
     return next((codec.name for codec in CODECS if codec.number == number), f"codec {number}")
+
+
+def params_of(number: int, params: dict[int, int]) -> str:
+    """The parameters of a payload in words: "window 11, lookahead 4"."""
+    names = next((codec.params for codec in CODECS if codec.number == number), {})
+    return ", ".join(f"{names[key]} {params[key]}" for key in sorted(params) if key in names)
 
 
 def candidates(

@@ -55,14 +55,7 @@ def open_signer(uri: str, password: str | None = None) -> Signer:
 
     Raises FILE_UNREADABLE, or KEY_INVALID for what is no P-256 private key or needs another password.
     """
-    scheme, _, rest = uri.partition(":")
-    path = Path(rest if scheme == "file" else uri)
-    if scheme != "file" and rest and not path.exists():
-        raise _invalid(f"{scheme}: is no way to name a key; file: is")
-    try:
-        pem = path.read_bytes()
-    except OSError as fault:
-        raise InputError(code("FILE_UNREADABLE"), f"{path}: {fault.strerror}"[:120]) from fault
+    path, pem = _read(uri)
     secret = password or os.environ.get(PASSWORD)
     try:
         key = serialization.load_pem_private_key(pem, secret.encode() if secret else None)
@@ -76,6 +69,37 @@ def open_signer(uri: str, password: str | None = None) -> Signer:
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise _invalid(f"{path} holds another kind of key than P-256")
     return Signer(key)
+
+
+def open_public(uri: str) -> bytes:
+    """X || Y of a key: 128 hex digits, or a PEM file with the public or the private key."""
+    if len(uri) == 128 and not Path(uri).exists():
+        try:
+            return bytes.fromhex(uri)
+        except ValueError:
+            raise _invalid("128 characters that are no hex digits") from None
+    path, pem = _read(uri)
+    if b"PUBLIC KEY" not in pem:
+        return open_signer(uri).public
+    try:
+        key = serialization.load_pem_public_key(pem)
+    except ValueError as fault:
+        raise _invalid(f"{path}: {fault}") from fault
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise _invalid(f"{path} holds another kind of key than P-256")
+    form = serialization.PublicFormat.UncompressedPoint
+    return key.public_bytes(serialization.Encoding.X962, form)[1:]
+
+
+def _read(uri: str) -> tuple[Path, bytes]:
+    scheme, _, rest = uri.partition(":")
+    path = Path(rest if scheme == "file" else uri)
+    if scheme != "file" and rest and not path.exists():
+        raise _invalid(f"{scheme}: is no way to name a key; file: is")
+    try:
+        return path, path.read_bytes()
+    except OSError as fault:
+        raise InputError(code("FILE_UNREADABLE"), f"{path}: {fault.strerror}"[:120]) from fault
 
 
 def new_key(path: Path, password: str | None = None) -> Signer:

@@ -2,9 +2,6 @@
 
 import json
 import re
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -12,32 +9,7 @@ from otaboards import load
 from otaspec import image_file
 from otaspec.image import LINUX_HOST
 
-from driblet import cli
-
-
-@dataclass
-class Answer:
-    status: int
-    stdout: str
-    stderr: str
-
-
-Driblet = Callable[..., Answer]
-
-
-@pytest.fixture
-def driblet(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Driblet:
-    """The command line, in this process."""
-    monkeypatch.setenv("COLUMNS", "80")
-
-    def run(*words: str) -> Answer:
-        monkeypatch.setattr(sys, "argv", ["driblet", *words])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        captured = capsys.readouterr()
-        return Answer(int(ended.value.code or 0), captured.out, captured.err)
-
-    return run
+from tests.conftest import Driblet
 
 
 def test_list_fits_eighty_columns(driblet: Driblet) -> None:

@@ -1,0 +1,116 @@
+"""`driblet diff`, `apply` and `inspect`: text, JSON, exit statuses."""
+
+import json
+from pathlib import Path
+
+import pytest
+from otadiff import sign
+
+from tests.conftest import Driblet
+from tests.differ.images import image, pair
+
+OLD, NEW = pair()
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with old.bin, new.bin and key.pem, and it is the current one."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "old.bin").write_bytes(OLD)
+    (tmp_path / "new.bin").write_bytes(NEW)
+    sign.new_key(tmp_path / "key.pem")
+    return tmp_path
+
+
+def test_there_and_back(driblet: Driblet, files: Path) -> None:
+    made = driblet("diff", "old.bin", "new.bin", "-o", "update.pkg", "--key", "key.pem", "--version", "1.1.0")
+    assert (made.status, made.stderr) == (0, "")
+    assert made.stdout.startswith("update.pkg: driblet-dev 1.1.0, release 1, for ESP32_GENERIC\n")
+    assert max(len(line) for line in made.stdout.splitlines()) <= 80
+    done = driblet("apply", "old.bin", "update.pkg", "-o", "out.bin", "--key", "key.pem")
+    assert (done.status, done.stderr) == (0, "")
+    assert "verified" in done.stdout
+    assert "MicroPython" in done.stdout
+    assert (files / "out.bin").read_bytes() == NEW
+    shown = driblet("inspect", "update.pkg", "--key", "file:key.pem")
+    assert shown.status == 0
+    assert "checked\n" in shown.stdout
+
+
+def test_json(driblet: Driblet, files: Path) -> None:
+    made = driblet("diff", "old.bin", "new.bin", "-o", "update.pkg", "--key", "key.pem", "--json")
+    facts = json.loads(made.stdout)
+    wanted = {"old_size", "new_size", "patch_size", "package_size", "codec", "decoder_ram", "seconds"}
+    assert wanted < set(facts)
+    assert (facts["old_size"], facts["new_size"]) == (len(OLD), len(NEW))
+    assert facts["package_size"] == (files / "update.pkg").stat().st_size
+    words = ("apply", "old.bin", "update.pkg", "-o", "out.bin", "--key", "key.pem", "--cpython", "--json")
+    done = json.loads(driblet(*words).stdout)
+    assert (done["image_size"], done["decoder"]) == (len(NEW), "CPython")
+    assert json.loads(driblet("inspect", "update.pkg", "--json").stdout)["payload"]["codec"] == facts["codec"]
+
+
+def test_a_full_image(driblet: Driblet, files: Path) -> None:
+    made = driblet("diff", "-", "new.bin", "-o", "full.pkg", "--key", "key.pem", "--codec", "image")
+    assert made.status == 0
+    assert driblet("apply", "-", "full.pkg", "-o", "out.bin", "--key", "key.pem").status == 0
+    assert (files / "out.bin").read_bytes() == NEW
+
+
+def test_the_development_key_is_made_once_and_said(
+    driblet: Driblet, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sign, "build_folder", lambda name: files / "build" / name)
+    made = driblet("diff", "old.bin", "new.bin", "-o", "update.pkg")
+    assert "Made a development key" in made.stderr
+    assert (driblet("apply", "old.bin", "update.pkg", "-o", "out.bin").stderr, made.status) == ("", 0)
+
+
+def test_raw_files(driblet: Driblet, files: Path) -> None:
+    (files / "a").write_bytes(b"abc" * 999)
+    (files / "b").write_bytes(b"abd" * 999)
+    refused = driblet("diff", "a", "b", "-o", "x", "--key", "key.pem")
+    assert refused.status == 2
+    assert "602 IMAGE_RAW" in refused.stderr
+    assert "What to do:" in refused.stderr
+    assert "--raw" in refused.stderr
+    assert not (files / "x").exists()
+    assert driblet("diff", "a", "b", "-o", "x", "--raw", "--key", "key.pem").status == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "name"),
+    [
+        ("diff old.bin absent -o x", 2, "FILE_UNREADABLE"),
+        ("diff old.bin new.bin -o no/x", 2, "FILE_UNREADABLE"),
+        ("diff old.bin new.bin -o x --board NONE", 2, "NOT_FOUND"),
+        ("diff old.bin new.bin -o x --board ESP32_GENERIC_C3", 2, "CHIP_MISMATCH"),
+        ("diff old.bin new.bin -o x --codec zip", 2, "NOT_FOUND"),
+        ("diff old.bin new.bin -o x --key new.bin", 2, "KEY_INVALID"),
+        ("diff old.bin c3.bin -o x", 2, "CHIP_MISMATCH"),
+        ("apply old.bin new.bin -o x", 1, "PACKAGE_MAGIC_WRONG"),
+        ("apply new.bin update.pkg -o x", 1, "BASE_WRONG"),
+        ("apply old.bin cut.pkg -o x", 1, "PACKAGE_TRUNCATED"),
+        ("apply old.bin update.pkg -o x --key other.pem", 1, "KEY_UNKNOWN"),
+        ("inspect absent", 2, "FILE_UNREADABLE"),
+    ],
+)
+def test_what_goes_wrong(driblet: Driblet, files: Path, words: str, status: int, name: str) -> None:
+    (files / "c3.bin").write_bytes(image(chip=5))
+    sign.new_key(files / "other.pem")
+    key = () if "--key" in words or "inspect" in words else ("--key", "key.pem")
+    if "apply" in words:
+        driblet("diff", "old.bin", "new.bin", "-o", "update.pkg", "--key", "key.pem")
+        (files / "cut.pkg").write_bytes((files / "update.pkg").read_bytes()[:-1])
+    answer = driblet(*words.split(), *key)
+    assert (answer.status, answer.stdout) == (status, "")
+    assert name in answer.stderr
+    assert "What to do:" in answer.stderr
+    assert not (files / "x").exists()
+
+
+@pytest.mark.parametrize("command", ["diff", "apply", "inspect"])
+def test_help_has_an_example(driblet: Driblet, command: str) -> None:
+    answer = driblet(command, "--help")
+    assert answer.status == 0
+    assert f"driblet {command} " in answer.stdout
