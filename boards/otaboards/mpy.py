@@ -13,7 +13,10 @@ from otaspec import errors
 from otaboards.folders import build_folder
 
 NATIVE_MODULES = "_hot"  # names that begin so are compiled to machine code: _hot.py, _hot_bsdiff.py
-HOST_ONLY = ("otaspec/bundle.py", "otaspec/image_file.py", "otaspec/remedies.py")  # what no board needs
+# Of the contract, what no board needs: tools, and the bootloader's part.
+HOST_ONLY = tuple(
+    f"otaspec/{name}.py" for name in ("boot", "bundle", "image_file", "ota_ops", "partition", "remedies")
+)
 _DECORATOR = re.compile(r"^@micropython\.(viper|native|asm_\w+)\b.*$", re.MULTILINE)
 _TIMEOUT = 60  # seconds, for one module
 

@@ -21,7 +21,7 @@ NAMES = ("north", "east", "west")
 BOOTLOADER_WATCHDOG_MS = 2500  # shorter than the 9 s of a chip, so that a hang does not bore anybody
 
 # Times of a demo. On a product they are minutes: firmware/README.md, "Settings".
-PACE: Mapping[str, int] = {"dev": 1, "poll": 1, "wdt": 3000, "soak": 1, "trial": 6, "timeout": 5}
+PACE: Mapping[str, int] = {"dev": 1, "poll": 1, "wdt": 3000, "soak": 1, "checkin": 6, "timeout": 5}
 
 
 @dataclass(frozen=True)
