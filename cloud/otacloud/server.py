@@ -10,6 +10,7 @@ import uvicorn
 from otacloud.app import create_app
 from otacloud.services import Services
 
+BACKLOG = 2048  # connections that may wait to be accepted
 GRACE = 10  # seconds that calls under way may still take after SIGTERM
 
 
@@ -23,11 +24,12 @@ class Listen:
     key: Path | None = None
 
     def bind(self) -> socket.socket:
+        """A socket that takes connections from now on: they wait until the service is ready."""
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         listener = socket.socket(family, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((self.host, self.port))
-        listener.listen(256)  # whoever is told the address may connect at once
+        listener.listen(BACKLOG)
         return listener
 
     def url(self, listener: socket.socket) -> str:
@@ -55,6 +57,7 @@ async def serve(cloud: Services, listen: Listen, listener: socket.socket) -> Non
         log_config=None,
         access_log=False,
         server_header=False,
+        backlog=BACKLOG,
         timeout_graceful_shutdown=GRACE,
         ssl_certfile=listen.cert,
         ssl_keyfile=listen.key,

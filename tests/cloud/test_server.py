@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import ssl
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+import trustme
 
 from tests.cloud.kit import Board, image
 
@@ -42,7 +44,7 @@ class Process:
 
 
 @asynccontextmanager
-async def serving(data: Path, token: str | None = None) -> AsyncIterator[Process]:
+async def serving(data: Path, token: str | None = None, *options: str) -> AsyncIterator[Process]:
     process = await asyncio.create_subprocess_exec(
         *COMMAND,
         "serve",
@@ -51,6 +53,7 @@ async def serving(data: Path, token: str | None = None) -> AsyncIterator[Process
         "--data",
         str(data),
         "--json",
+        *options,
         stdout=asyncio.subprocess.PIPE,
         env=ENVIRONMENT,
     )
@@ -69,7 +72,7 @@ async def boards_on(service: Process, count: int, sha256: str) -> list[Board]:
     product = await service.call("POST", "/products", json={"pk": "thermostat"})
     boards = [Board(service.http, "thermostat", f"board-{n}") for n in range(count)]
     for board in boards:
-        board.says["image_sha256"] = sha256
+        board.says |= {"image_sha256": sha256, "seq": 0}
         await board.register(bytes.fromhex(product["ps"]))
         await board.login()
         await board.poll()
@@ -142,3 +145,21 @@ async def test_the_token_is_shown_once(tmp_path: Path) -> None:
         assert first.token
     async with serving(tmp_path) as second:
         assert second.token is None
+
+
+async def test_tls(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.1")
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    issued.cert_chain_pems[0].write_to_path(cert)
+    issued.private_key_pem.write_to_path(key)
+    trust = ssl.create_default_context()
+    authority.configure_trust(trust)
+    async with serving(tmp_path / "data", None, "--cert", str(cert), "--key", str(key)) as service:
+        async with httpx.AsyncClient(base_url=service.http.base_url, verify=trust) as http:
+            challenge = await http.post("/v1/challenge", json={"pk": "p", "dn": "d"})
+            assert challenge.status_code == 200
+            signed_in = await http.post("/sign-in", data={"token": service.token})
+            assert "Secure" in signed_in.headers["set-cookie"]
+        with pytest.raises(httpx.ConnectError):
+            await service.http.get("/")  # that client does not know the authority
