@@ -3,7 +3,6 @@
 import os
 import threading
 from dataclasses import dataclass
-from importlib import import_module
 from multiprocessing import connection, parent_process
 from typing import Any
 
@@ -42,9 +41,8 @@ def _die_with(sentinel: int) -> None:
 def make(work: Work) -> Made:
     """The signed package: made, verified and applied by the device's own decoder before it comes back."""
     from otaboards import loader
-
-    build_package = import_module("otadiff.build").build_package  # lands these minutes
-    Signer = import_module("otadiff.sign").Signer  # noqa: N806
+    from otadiff.build import build_package
+    from otadiff.sign import Signer
 
     private = load_der_private_key(work.private_der, None)
     assert isinstance(private, EllipticCurvePrivateKey)
