@@ -37,7 +37,7 @@ def verify(public: bytes, digest: bytes, signature: bytes, table: object = None)
     if table is None:
         x, _, z = _shamir(u1, u2, q)
     else:
-        if len(table) != TABLE_SIZE or bytes(table[TABLE_SIZE // 2 :][:64]) != bytes(public):
+        if len(table) != TABLE_SIZE or bytes(table[TABLE_SIZE // 2 : TABLE_SIZE // 2 + 64]) != bytes(public):
             return False
         x, _, z = _comb(u1, u2, table)
     if not z:

@@ -17,12 +17,11 @@ from otaspec.manifest import Manifest
 from otaspec.partition import Row
 
 from otadiff.apply import Applied, apply_files
-from otadiff.codecs import Encoded
+from otadiff.codecs import Encoded, Progress
 from otadiff.plan import candidates, name_of
 from otadiff.sign import Signer
 
 RAW_CHIP = 0xFFFF
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ def build_package(
     seq: int,
     signer: Signer,
     codecs: Sequence[str] = (),
-    progress: Say = lambda _: None,
+    progress: Progress = lambda _what, _share: None,
     **fields: Any,
 ) -> Package:
     """The smallest package that takes `board` from `old` (None: from any image) to `new`.
@@ -96,7 +95,7 @@ def build_package(
     manifest.board, manifest.chip = board.name, board.chip_id
     signed = cose.sign1(manifests.encode(manifest), signer.kid, signer.sign)
     data = manifests.package_head(signed) + best.payload
-    progress("apply")
+    progress("Applying the package as a board does", None)
     applied = _prove(old, new, data, board, signer)
     tried = {name_of(each.codec): len(each.payload) for each in made}
     return Package(data, manifest, best, tried, seconds, applied)

@@ -63,16 +63,13 @@ def diff(
             seq=seq,
             signer=_signer(key),
             codecs=codec or (),
-            progress=lambda step: say(_STEPS.get(step, f"Trying codec {step}"), None),
+            progress=say,
         )
     _write(output, made.data)
     if json:
         console.print_json(made.facts() | {"package": str(output)})
     else:
         _show_package(made, output)
-
-
-_STEPS = {"apply": "Applying the package as a board does"}
 
 
 def _show_package(made: Package, output: Path) -> None:

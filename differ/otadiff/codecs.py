@@ -1,7 +1,11 @@
-"""What every encoder returns."""
+"""What every encoder hears and returns."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+
+# progress(what is being done, share of it that is done: 0..1, None where that is not known)
+Progress = Callable[[str, float | None], None]
 
 
 @dataclass(frozen=True)

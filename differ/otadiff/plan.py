@@ -11,10 +11,10 @@ from otaspec.errors import InputError, code
 from otaspec.manifest import IMAGE, IMAGE_HEAD
 
 from otadiff import bsdiff, heatshrink
-from otadiff.codecs import Encoded
+from otadiff.codecs import Encoded, Progress
 
-# (old or None, new, bytes for the decoder's data) -> the smallest payload, None if there is none
-Encode = Callable[[bytes | None, bytes, int], Encoded | None]
+# (old or None, new, bytes for the decoder's data, progress) -> the smallest payload, None if there is none
+Encode = Callable[[bytes | None, bytes, int, Progress], Encoded | None]
 
 
 @dataclass(frozen=True)
@@ -31,15 +31,17 @@ class Codec:
     params: dict[int, str] = field(default_factory=dict)
 
 
-def _plain(_: bytes | None, new: bytes, ram: int) -> Encoded:  # noqa: ARG001
+def _plain(_: bytes | None, new: bytes, ram: int, progress: Progress) -> Encoded:  # noqa: ARG001
     return Encoded(IMAGE, {}, new[IMAGE_HEAD:], 0, new[:IMAGE_HEAD])
 
 
-def _heatshrink(_: bytes | None, new: bytes, ram: int) -> Encoded | None:
+def _heatshrink(_: bytes | None, new: bytes, ram: int, progress: Progress) -> Encoded | None:
+    progress("Compressing the image", None)
     return heatshrink.encode_image(new, ram)
 
 
-def _bsdiff(old: bytes | None, new: bytes, ram: int) -> Encoded | None:
+def _bsdiff(old: bytes | None, new: bytes, ram: int, progress: Progress) -> Encoded | None:
+    progress("Comparing the images with bsdiff", None)
     return bsdiff.encode(old or b"", new, ram)
 
 
@@ -66,15 +68,14 @@ def candidates(
     old: bytes | None,
     new: bytes,
     board: Board,
-    only: Sequence[str] = (),
-    progress: Callable[[str], None] = print,
+    only: Sequence[str],
+    progress: Progress,
 ) -> Iterator[Encoded]:
     """Each payload that `board` can take: one per codec of the board, or of those named in `only`."""
     for codec in _chosen(only):
         if codec.number not in board.codecs or (codec.has_base and old is None):
             continue
-        progress(codec.name)
-        made = codec.encode(old, new, board.decoder_ram)
+        made = codec.encode(old, new, board.decoder_ram, progress)
         if made and _fits(made, board, old, new):
             yield made
 

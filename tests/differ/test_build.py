@@ -115,7 +115,7 @@ def test_raw_bytes_for_measuring() -> None:
 def test_a_decoder_that_makes_another_image_is_found_out(
     esp32: Board, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def wrong(_: bytes | None, new: bytes, ram: int) -> Encoded:
+    def wrong(_: bytes | None, new: bytes, ram: int, progress: object) -> Encoded:
         return Encoded(0, {}, bytes(len(new) - 32), 0, new[:32])
 
     monkeypatch.setattr(plan, "CODECS", [plan.Codec(0, "image", False, wrong)])
