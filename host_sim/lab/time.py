@@ -1,9 +1,17 @@
-"""Simulated time for the fault lab: it passes only while everything waits."""
+"""Simulated time for the fault lab: it passes only while everything waits.
 
+asyncio's task queue is C and stamps a task that is to run now with the real clock. Simulated ticks
+stay ahead of it, by less than half their range, so such a task is always due.
+"""
+
+import utime
 from utime import *  # noqa: F403
 
+LONGEST_MS = 4 * 86400 * 1000  # of simulated time in one run
 _EPOCH = 1_800_000_000  # UNIX seconds at the board's first power-on
-_now = 0  # ms since then
+_AHEAD_MS = 86400 * 1000  # no run takes a day of real time
+_START = utime.ticks_ms() + _AHEAD_MS
+_now = 0  # ms since power-on
 
 
 def advance(ms: int) -> None:
@@ -16,11 +24,11 @@ def elapsed_ms() -> int:
 
 
 def ticks_ms() -> int:
-    return _now & 0x3FFFFFFF
+    return (_START + _now) & 0x3FFFFFFF
 
 
 def ticks_us() -> int:
-    return (_now * 1000) & 0x3FFFFFFF
+    return (_START + _now) * 1000 & 0x3FFFFFFF
 
 
 def time() -> int:

@@ -21,7 +21,7 @@ from otasim.parts import layout
 RELEASES = ("good", "self_test", "import", "hang", "hang_late", "offline")
 WHAT = {layout.OP_ERASE: "erase", layout.OP_PROGRAM: "program", layout.OP_NVS: "nvs"}
 _LAB = parts.MODULES.parent / "lab"
-_HEAP = "3M"
+_HEAP = "800K"
 _LINE_LIMIT = 1 << 24
 
 
@@ -83,7 +83,7 @@ class Update:
             "unit": self.write_unit,
             "variant": self.variant,
             "watchdog_ms": self.watchdog_ms,
-            "buffer": 65536,
+            "buffer": 16384,
             "package": str(self.package),
             "package_size": len(package),
             "etag": f'"{hashlib.sha256(package).hexdigest()}"',

@@ -8,8 +8,6 @@ from _board import layout
 
 from _lab import ends
 
-_LONGEST = 120 * 86400 * 1000  # ms of one run
-
 
 class Clockwork:
     """In place of asyncio's IOQueue: nothing here waits for a socket. `rtc`: words of the RTC memory."""
@@ -27,8 +25,8 @@ class Clockwork:
             Clockwork._feeds, Clockwork._fed = feeds, now
         if timeout and now + ms - Clockwork._fed > timeout:
             raise ends.Bitten
-        if now > _LONGEST:
-            raise RuntimeError("a run of more than %d days" % (_LONGEST // 86400000))
+        if now > time.LONGEST_MS:
+            raise ends.Endless
         time.advance(ms)
 
     def remove(self, task) -> None:

@@ -29,3 +29,7 @@ class Stuck(Ends):
 
 class Settled(Ends):
     """The board polls and finds nothing to do: the run is over."""
+
+
+class Endless(Ends):
+    """Days have passed and the board has not settled."""

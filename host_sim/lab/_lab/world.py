@@ -59,6 +59,9 @@ class Gate(gate.Gate):
         """A fork that could not judge itself."""
         raise RuntimeError("a run ended with status %d" % status)
 
+    def _weigh(self) -> None:
+        pass  # the lab's heap says nothing of a board's
+
     def seed(self) -> int:
         return self._seed
 

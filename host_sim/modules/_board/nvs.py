@@ -46,25 +46,25 @@ def _name(namespace: str, key: str, kind: int) -> bytes:
     return bytes((len(n),)) + n + bytes((len(k),)) + k + bytes((kind,))
 
 
-def _entries(body):
-    """Yields (start, name, value) of each entry."""
-    at = 0
-    while at < len(body):
+def _find(body, name: bytes):
+    """(start, start of the value, end) of an entry; None where it is not there."""
+    at, size = 0, len(body)
+    while at < size:
         start = at
         at += 1 + body[at]
         at += 2 + body[at]
-        size = body[at] | body[at + 1] << 8
-        yield start, body[start:at], body[at + 2 : at + 2 + size]
-        at += 2 + size
+        value = at + 2
+        at = value + (body[at] | body[at + 1] << 8)
+        if value - start == len(name) + 2 and body[start : value - 2] == name:
+            return start, value, at
+    return None
 
 
 def get(partition, namespace: str, key: str, kind: int):
     """The value as a view into the partition, or None."""
-    name = _name(namespace, key, kind)
-    for _, found, value in _entries(banks(partition)[0][1]):
-        if found == name:
-            return value
-    return None
+    body = banks(partition)[0][1]
+    found = _find(body, _name(namespace, key, kind))
+    return body[found[1] : found[2]] if found else None
 
 
 def put(partition, namespace: str, key: str, kind: int, value) -> bool:
@@ -72,17 +72,17 @@ def put(partition, namespace: str, key: str, kind: int, value) -> bool:
     (counter, body, _), (_, _, target) = banks(partition)
     name = _name(namespace, key, kind)
     new = b"" if value is None else name + struct.pack("<H", len(value)) + bytes(value)
-    kept = [(start, len(found) + 2 + len(old)) for start, found, old in _entries(body) if found != name]
-    size = sum([length for _, length in kept]) + len(new)
+    start, _, end = _find(body, name) or (len(body), 0, len(body))
+    parts = (body[:start], body[end:], new)
+    size = len(body) - (end - start) + len(new)
     if size > len(target) - _HEAD:
         return False
     target[:_HEAD] = b"\xff" * _HEAD  # whatever happens from here on, this bank does not count
     at = _HEAD
-    for start, length in kept:
-        target[at : at + length] = body[start : start + length]
-        at += length
-    target[at : at + len(new)] = new
-    crc = _crc(counter + 1, target[_HEAD : _HEAD + size])
+    for part in parts:
+        target[at : at + len(part)] = part
+        at += len(part)
+    crc = _crc(counter + 1, target[_HEAD:at])
     target[:_HEAD] = struct.pack(_HEADER, _MAGIC, counter + 1, size, crc)
     return True
 
