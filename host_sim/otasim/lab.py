@@ -25,7 +25,7 @@ _HEAP = "800K"
 _LINE_LIMIT = 1 << 24
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Point:
     """Where and how the power goes. then: (operations after the restart, kind, seed) of a second cut."""
 
@@ -33,6 +33,10 @@ class Point:
     kind: str
     seed: int = 0
     then: tuple[int, str, int] | None = None
+
+    def order(self) -> tuple[Any, ...]:
+        """For sorting."""
+        return (self.operation, self.kind, self.seed, self.then or ())
 
     def packed(self) -> list[Any]:
         then = self.then and [self.then[0], layout.CUT_NAMES.index(self.then[1]), self.then[2]]
@@ -129,6 +133,7 @@ class Verdict:
     extra_erases: int
     extra_bytes: int
     unmonitored: bool
+    trace: tuple[tuple[str, int], ...] = field(default=(), repr=False)
 
 
 class LabError(Exception):
@@ -175,20 +180,23 @@ async def _run(
         await complaints
 
 
+def _named(trace: Sequence[Sequence[int]] | None) -> list[tuple[str, int]]:
+    return [(WHAT[what], at) for what, at in trace or ()]
+
+
 async def survey(runtime: Runtime, update: Update) -> Survey:
     """Runs the update uncut. LabError where the lab cannot run it."""
     async for said in _run(runtime, update, (), True):
-        trace = [(WHAT[what], at) for what, at in said["trace"]]
         names = ("outcome", "why", "boots", "erases", "bytes")
-        return Survey(**{n: said[n] for n in names}, reports=said["reports"], trace=trace)
+        return Survey(**{n: said[n] for n in names}, reports=said["reports"], trace=_named(said["trace"]))
     raise LabError("the lab said nothing")
 
 
 async def judge(
-    runtime: Runtime, update: Update, base: Survey, points: Sequence[Point]
+    runtime: Runtime, update: Update, base: Survey, points: Sequence[Point], trace: bool = False
 ) -> AsyncIterator[Verdict]:
-    """A verdict for each point, in one process."""
-    async for said in _run(runtime, update, points, False):
+    """A verdict for each point, in one process. `trace`: with the operations after the (first) cut."""
+    async for said in _run(runtime, update, points, trace):
         if "point" not in said:
             continue
         yield Verdict(
@@ -200,4 +208,5 @@ async def judge(
             extra_erases=said["erases"] - base.erases,
             extra_bytes=said["bytes"] - base.bytes,
             unmonitored=said["unmonitored"],
+            trace=tuple(_named(said.get("trace"))),
         )

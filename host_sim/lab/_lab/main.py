@@ -103,10 +103,8 @@ class Run:
         found.update(more)
         print(json.dumps(found))
 
-    def lost(self, status: int) -> None:
-        self.say(
-            "lost", point=[self.world.rtc[layout.W_OPERATIONS] + 1, 0, 0, None], why="status %d" % status
-        )
+    def lost(self, point: tuple, status: int) -> None:
+        self.say("lost", point=point, why="the run ended with status %d" % status)
 
 
 def remember_signatures() -> None:
@@ -132,7 +130,7 @@ def main() -> None:
     run = Run(json.loads(sys.stdin.readline()))
     outcome = run.to_the_end()
     if run.gate.point:  # a fork
-        run.say(outcome, point=run.gate.point)
+        run.say(outcome, point=run.gate.point, trace=run.gate.trace)
         libc.exit_now(0)
     run.say(outcome, reports=run.server.reports, trace=run.gate.trace)
 

@@ -36,13 +36,13 @@ class Gate(gate.Gate):
             self._kind, self._seed = self._then.pop(number, (0, 0))
             return self._kind
         for kind, seed, then in self._points.get(number, ()):
-            if self._in_fork():
+            if self._in_fork((number, kind, seed, then)):
                 self.point = (number, kind, seed, then)
                 self._kind, self._seed = kind, seed
                 return kind
         return 0
 
-    def _in_fork(self) -> bool:
+    def _in_fork(self, point: tuple) -> bool:
         """True in the child. The parent goes on when the child has ended, and says so if it ended badly."""
         child = libc.fork()
         if child < 0:
@@ -52,10 +52,10 @@ class Gate(gate.Gate):
             return True
         status = libc.wait_for(child)
         if status:
-            self.lost(status)
+            self.lost(point, status)
         return False
 
-    def lost(self, status: int) -> None:
+    def lost(self, point: tuple, status: int) -> None:
         """A fork that could not judge itself."""
         raise RuntimeError("a run ended with status %d" % status)
 
@@ -71,11 +71,13 @@ class Gate(gate.Gate):
         raise ends.PowerCut
 
     def power_on(self) -> None:
-        """The next cut of a double one counts from here."""
+        """The next cut of a double one counts from here, and so does the list of operations."""
         self._dead = False
         if self.cuts == 1 and self.point and self.point[3]:
             after, kind, seed = self.point[3]
             self._then = {self._w[layout.W_OPERATIONS] + after: (kind, seed)}
+        if self.cuts and self.trace is not None:
+            self.trace = []
 
 
 class World:
