@@ -33,6 +33,8 @@ _REGION_COLOURS = {
     "slot": "#80cbc4",
     "other": "#bdbdbd",
 }
+_REGION_WORDS = {name: name for name in _REGION_COLOURS} | {"nvs": "NVS", "head": "first sector of a slot"}
+_Words = dict[str, str]
 _STYLE = """
 :root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif; }
 body { max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }
