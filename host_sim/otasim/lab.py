@@ -21,7 +21,7 @@ from otasim.parts import layout
 RELEASES = ("good", "self_test", "import", "hang", "hang_late", "offline")
 WHAT = {layout.OP_ERASE: "erase", layout.OP_PROGRAM: "program", layout.OP_NVS: "nvs"}
 _LAB = parts.MODULES.parent / "lab"
-_HEAP = "800K"
+_HEAP = "1M"
 _LINE_LIMIT = 1 << 24
 
 
@@ -106,14 +106,15 @@ class Update:
 
 @dataclass(frozen=True)
 class Survey:
-    """The uncut run: its outcome, and each operation as (what, address)."""
+    """The uncut run: its outcome, and each operation as (what, address). erases: without those of otadata."""
 
     outcome: str
     why: str
     boots: int
     erases: int
+    otadata_erases: int
     bytes: int
-    reports: list[tuple[str, int]]
+    reports: list[list[Any]]  # [state, code] of each
     trace: list[tuple[str, int]] = field(repr=False)
 
     @property
@@ -123,7 +124,7 @@ class Survey:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of one cut run. extra_*: beyond what the uncut run took."""
+    """What became of one cut run. extra_*: beyond what the uncut run took; erases without otadata's."""
 
     point: Point
     outcome: str
@@ -131,6 +132,7 @@ class Verdict:
     boots: int
     cuts: int
     extra_erases: int
+    otadata_erases: int
     extra_bytes: int
     unmonitored: bool
     trace: tuple[tuple[str, int], ...] = field(default=(), repr=False)
@@ -187,7 +189,7 @@ def _named(trace: Sequence[Sequence[int]] | None) -> list[tuple[str, int]]:
 async def survey(runtime: Runtime, update: Update) -> Survey:
     """Runs the update uncut. LabError where the lab cannot run it."""
     async for said in _run(runtime, update, (), True):
-        names = ("outcome", "why", "boots", "erases", "bytes")
+        names = ("outcome", "why", "boots", "erases", "otadata_erases", "bytes")
         return Survey(**{n: said[n] for n in names}, reports=said["reports"], trace=_named(said["trace"]))
     raise LabError("the lab said nothing")
 
@@ -206,6 +208,7 @@ async def judge(
             boots=said["boots"],
             cuts=said["cuts"],
             extra_erases=said["erases"] - base.erases,
+            otadata_erases=said["otadata_erases"],
             extra_bytes=said["bytes"] - base.bytes,
             unmonitored=said["unmonitored"],
             trace=tuple(_named(said.get("trace"))),

@@ -97,8 +97,9 @@ class Run:
         rtc = self.world.rtc
         found = {
             "outcome": outcome, "why": self.judge.why, "boots": self.boots, "cuts": self.gate.cuts,
-            "operations": rtc[layout.W_OPERATIONS], "erases": rtc[layout.W_ERASES], "bytes": self.server.sent,
-            "unmonitored": self.judge.unmonitored,
+            "operations": rtc[layout.W_OPERATIONS], "bytes": self.server.sent,
+            "erases": rtc[layout.W_ERASES] - self.gate.otadata_erases,
+            "otadata_erases": self.gate.otadata_erases, "unmonitored": self.judge.unmonitored,
         }  # fmt: skip
         found.update(more)
         print(json.dumps(found))

@@ -24,6 +24,8 @@ class Gate(gate.Gate):
         self._then = {}  # cuts to come in this fork: {operation: (kind, seed)}
         self.point = None
         self.cuts = 0
+        self.otadata = range(0)  # sectors
+        self.otadata_erases = 0
         self.trace = None  # list of (what, address), where the operations are to be listed
 
     def begin(self, what: int, at: int) -> int:
@@ -62,6 +64,10 @@ class Gate(gate.Gate):
     def _weigh(self) -> None:
         pass  # the lab's heap says nothing of a board's
 
+    def erased(self, sector: int, cells) -> None:
+        gate.Gate.erased(self, sector, cells)
+        self.otadata_erases += sector in self.otadata
+
     def seed(self) -> int:
         return self._seed
 
@@ -91,7 +97,8 @@ class World:
         self.the_gate = Gate(self.rtc, flash_size, points)
         self.flash = nor.Nor(address, flash_size, self.the_gate, unit)
         self.partitions = table.rows(lambda at, size: bytes(self.flash.window(at, size)))
-        self.panics = 0
+        where = self.first(1, 0)
+        self.the_gate.otadata = range(where[2] // layout.SECTOR, (where[2] + where[3]) // layout.SECTOR)
 
     def install(self) -> None:
         import _board
