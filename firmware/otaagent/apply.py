@@ -97,6 +97,9 @@ class Writer:
                 self._fresh = False
                 self._put(sector, skip)
             self._hints.clean(number)
+            # Now, and not with the next erase: what of the next sector was received until then would
+            # be fetched twice.
+            self._hints.done(self._name, number + 1)
         self.at += self._n
         self._n = 0
         if self.done:

@@ -111,7 +111,7 @@ class Update:
         await self._progress("downloading", 2)
         if not self._waits():
             self._begin()
-            if self.hints.at("written") * SECTOR < m.image_size:
+            if self.hints.at("written") * SECTOR < m.image_size or not self._head():
                 if m.payload_codec == manifests.IMAGE:
                     await self._stream()
                 else:
@@ -211,10 +211,10 @@ class Update:
     # -- a plain image -----------------------------------------------------------------------------
 
     async def _stream(self) -> None:
-        """Straight into the slot. Resumed one sector early: that one is fetched again and compared."""
+        """Straight into the slot, resumed at the sector that was in work."""
         m = self.manifest
         fresh = self._open_slot()
-        start = max(self.hints.at("written") - 1, 0) * SECTOR
+        start = self.hints.at("written") * SECTOR
         writer = Writer(self.board.other, m.image_size, _HEAD, self.hints, "written", start, fresh)
         if not start:
             writer.write(memoryview(m.payload_head))
@@ -248,7 +248,7 @@ class Update:
         first = stage.start // SECTOR
         done = hints.at("staged")
         if done != first + (m.payload_size + SECTOR - 1) // SECTOR:
-            start = max(done - 1 - first, 0) * SECTOR
+            start = max(done - first, 0) * SECTOR
             writer = Writer(stage, m.payload_size, 0, hints, "staged", start)
             await self._read_on(start)
             await self._receive(writer, m.payload_size, 40)
@@ -288,8 +288,12 @@ class Update:
         board.act("OPEN")
         return True
 
+    def _head(self) -> bytes:
+        """The first bytes of the image; empty until a decoder has made them and they were kept."""
+        return self.board.journal.get(SESSION)["head"]
+
     def _keep_head(self, head: bytes) -> None:
-        if self.board.journal.get(SESSION)["head"] != head:
+        if self._head() != head:
             self.board.journal.change(SESSION, head=head)
 
     async def _verify(self) -> None:
