@@ -3,11 +3,9 @@
 A module is loaded when its codec is used, so that a board holds one decoder at a time.
 """
 
-from .errors import error
-
 _CODEC_UNKNOWN = 114
 
-CODECS = (0, 1, 2)
+CODECS = (0, 1, 2, 3)
 
 
 def decode(codec: int, params: dict, old: object, patch: object, new: object, ram: int) -> object:
@@ -25,6 +23,10 @@ def decode(codec: int, params: dict, old: object, patch: object, new: object, ra
         from .full import decode_heatshrink as run
     elif codec == 2:
         from .bsdiff import decode as run
+    elif codec == 3:
+        from .address import decode as run
     else:
+        from .errors import error  # late: a decoder that works does without the table
+
         raise error(_CODEC_UNKNOWN, "%d" % codec)
     return run(params, old, patch, new, ram)

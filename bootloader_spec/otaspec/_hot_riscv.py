@@ -1,0 +1,344 @@
+"""The hot loops for RISC-V code (PATCH.md 6.4, 7): parse of a block of OLD, walk over its units.
+
+As _hot.py: one source for viper, bytecode and CPython. The numbers of s[...] and c[...] are explained there.
+"""
+
+from micropython import const
+from otaspec._hot import local, moved
+
+_C = const(0)
+_PG = const(3)
+_OB = const(4)
+_T = const(5)
+_SG = const(9)
+_TG = const(13)  # array i: targets of LUI, AUIPC and their low parts, by offset in the block / 4
+_BACK = const(14)  # bytes back to the AUIPC, likewise
+_HIGH = const(15)  # array i, 64: of each register the address LUI or AUIPC gave, and the window index of that
+_KIND = const(16)  # of each register 0 nothing known, 1 LUI, 2 AUIPC
+
+_I = const(3)
+_IE = const(4)
+_TB = const(5)
+_O = const(6)
+_REM = const(7)
+_GAP = const(8)
+_PC0 = const(9)
+_DD = const(10)
+_VALID = const(11)
+_UT = const(12)
+_UM = const(13)
+_STOP = const(18)
+_SL = const(19)
+_NS = const(21)
+_B24 = const(24)
+_CA = const(14)
+_CB = const(15)
+_CV = const(16)
+
+
+@micropython.viper
+def is_pointer(s, v: int) -> int:
+    """1 if v lies in the span of a segment."""
+    c = ptr32(s[_C])
+    sg = ptr32(s[_SG])
+    j = 0
+    ns = int(c[_NS])
+    while j < ns:
+        if v >= int(sg[j]) and v < int(sg[j + 2]):
+            return 1
+        j += 5
+    return 0
+
+
+@micropython.viper
+def low(s, i: int, r: int) -> int:
+    """The low part that the 4-byte instruction at i adds to register r; 4096 if it does not use r so."""
+    b = ptr8(s[_OB])
+    op = int(b[i]) & 0x7F
+    w = int(b[i + 1]) | int(b[i + 2]) << 8 | int(b[i + 3]) << 16  # bits 8 .. 31
+    v = 4096
+    if w >> 7 & 31 == r:
+        if op == 0x03 or op == 0x67 or (op == 0x13 and w & 0x70 == 0):
+            v = w >> 12
+        elif op == 0x23:
+            v = w >> 17 << 5 | (w & 15) << 1 | int(b[i]) >> 7
+        if v < 4096 and v & 0x800 != 0:
+            v -= 4096
+    return v
+
+
+@micropython.viper
+def first_use(s, i: int, r: int) -> int:
+    """The low part at the first use of register r within 24 instructions from i; 4096 if there is none."""
+    c = ptr32(s[_C])
+    b = ptr8(s[_OB])
+    sl = int(c[_SL])
+    n = 24
+    while n != 0 and i + 4 <= sl:
+        n -= 1
+        if int(b[i]) & 3 != 3:
+            i += 2
+            continue
+        v = int(low(s, i, r))
+        if v < 4096:
+            return v
+        v = int(b[i]) & 0x7F
+        if v != 0x23 and v != 0x63 and int(b[i]) >> 7 | (int(b[i + 1]) & 15) << 1 == r:
+            break
+        i += 4
+    return 4096
+
+
+@micropython.viper
+def high(s, i: int, bs: int) -> int:
+    """LUI or AUIPC at i: tracks its register; its type."""
+    c = ptr32(s[_C])
+    ob = ptr8(s[_OB])
+    hv = ptr32(s[_HIGH])
+    kd = ptr8(s[_KIND])
+    b0 = int(ob[i])
+    r = b0 >> 7 | (int(ob[i + 1]) & 15) << 1
+    v = int(ob[i + 1]) >> 4 | int(ob[i + 2]) << 4 | int(ob[i + 3]) << 12
+    u = 7
+    kd[r] = 0
+    if b0 & 0x20:  # LUI
+        u = 6
+        v -= int(c[_B24]) << 12
+        if v < -1 or v > 0x40000:
+            return 16 + (b0 >> 2 & 7)
+        v = v << 12
+    else:
+        if v & 0x80000:
+            v -= 0x100000
+        if v < -0x20000 or v >= 0x20000:
+            return 16 + (b0 >> 2 & 7)
+        v = (v << 12) + int(c[_PC0]) + i
+    kd[r] = 1 if u == 6 else 2
+    hv[r] = v
+    hv[r + 32] = i
+    if i >= bs:
+        k = int(first_use(s, i + 4, r))
+        if k < 4096:
+            v += k
+            if u == 7 or int(is_pointer(s, v)) != 0:
+                tg = ptr32(s[_TG])
+                tg[(i - bs) >> 2] = v
+                return u
+    return 16 + (b0 >> 2 & 7)
+
+
+@micropython.viper
+def parse(s):
+    """Types and targets of the block: the instructions of the window in order."""
+    i = 0
+    b0 = 0
+    u = 0
+    c = ptr32(s[_C])
+    ob = ptr8(s[_OB])
+    t = ptr8(s[_T])
+    kd = ptr8(s[_KIND])
+    hv = ptr32(s[_HIGH])
+    bs = int(c[_TB])
+    end = int(c[_IE])
+    sl = int(c[_SL])
+    while u < 32:
+        kd[u] = 0
+        u += 1
+    while i < 1024:
+        t[i] = 0
+        i += 1
+    i = 0
+    while i < end:
+        b0 = int(ob[i])
+        if b0 & 3 != 3:
+            if i >= bs and i + 2 <= sl:
+                t[i - bs] = 24 + (int(ob[i + 1]) >> 5)
+            i += 2
+            continue
+        if i + 4 <= sl:
+            op = b0 & 0x7F
+            u = 16 + (b0 >> 2 & 7)
+            if op == 0x6F:
+                u = 5
+            elif op == 0x37 or op == 0x17:
+                u = int(high(s, i, bs))
+            elif op != 0x63:
+                r = int(ob[i + 1]) >> 7 | (int(ob[i + 2]) & 15) << 1
+                k = int(kd[r])
+                if k != 0 and i - int(hv[r + 32]) < 128:
+                    v = int(low(s, i, r))
+                    if v < 4096:
+                        v += int(hv[r])
+                        if k == 2 or int(is_pointer(s, v)) != 0:
+                            u = 8
+                            if op == 0x23:
+                                u = 9
+                            if k == 2:
+                                u += 2
+                            if i >= bs:
+                                tg = ptr32(s[_TG])
+                                bk = ptr8(s[_BACK])
+                                tg[(i - bs) >> 2] = v
+                                bk[(i - bs) >> 2] = i - int(hv[r + 32])
+                if op != 0x23:
+                    kd[b0 >> 7 | (int(ob[i + 1]) & 15) << 1] = 0
+            if i >= bs:
+                t[i - bs] = u
+        i += 4
+
+
+@micropython.viper
+def target(s, i: int) -> int:
+    """Target of the jump at window index i."""
+    c = ptr32(s[_C])
+    b = ptr8(s[_OB])
+    b0 = int(b[i])
+    b1 = int(b[i + 1])
+    v = 0
+    if b0 & 3 == 1:  # c.j, c.jal
+        v = b0 >> 2 & 14 | (b0 & 4) << 3 | (b0 & 0x40) << 1 | (b0 & 0x80) >> 1
+        v |= (b1 & 1) << 10 | (b1 & 6) << 7 | (b1 & 8) << 1 | (b1 & 16) << 7
+        if v & 0x800:
+            v -= 0x1000
+    else:
+        w = int(b[i + 2]) | int(b[i + 3]) << 8  # bits 16 .. 31
+        if b0 & 8:  # jal
+            v = w >> 4 & 0x7FE | (w & 16) << 7 | (w & 15) << 16 | (b1 & 0xF0) << 8
+            if w & 0x8000:
+                v -= 0x100000
+        else:
+            v = w >> 4 & 0x7E0 | (b1 & 15) << 1 | (b0 & 0x80) << 4
+            if w & 0x8000:
+                v -= 0x1000
+    return int(c[_PC0]) + i + v
+
+
+@micropython.viper
+def put_jump(s, i: int, k: int, v: int):
+    """The jump at window index i with immediate v to the page at k."""
+    b = ptr8(s[_OB])
+    pg = ptr8(s[_PG])
+    b0 = int(b[i])
+    b1 = int(b[i + 1])
+    if b0 & 3 == 1:
+        pg[k] = b0 & 3 | (v & 14) << 2 | (v & 0x20) >> 3 | (v & 0x40) << 1 | (v & 0x80) >> 1
+        pg[k + 1] = b1 & 0xE0 | (v & 0x400) >> 10 | (v & 0x300) >> 7 | (v & 0x10) >> 1 | (v & 0x800) >> 7
+    elif b0 & 8:
+        pg[k + 1] = b1 & 15 | v >> 8 & 0xF0
+        pg[k + 2] = v >> 16 & 15 | (v & 0x800) >> 7 | (v & 14) << 4
+        pg[k + 3] = v >> 4 & 0x7F | v >> 13 & 0x80
+    else:
+        pg[k] = b0 & 0x7F | v >> 4 & 0x80
+        pg[k + 1] = b1 & 0xF0 | v >> 1 & 15
+        pg[k + 3] = int(b[i + 3]) & 1 | v >> 4 & 0x7E | v >> 5 & 0x80
+
+
+@micropython.viper
+def put_part(s, i: int, k: int, u: int, v: int):
+    """A high or low part of type u: value v into the instruction at window index i, to the page at k."""
+    b = ptr8(s[_OB])
+    pg = ptr8(s[_PG])
+    if u < 8:
+        v = (v + 0x800) >> 12
+        pg[k + 1] = int(b[i + 1]) & 15 | (v & 15) << 4
+        pg[k + 2] = v >> 4 & 255
+        pg[k + 3] = v >> 12 & 255
+    elif u & 1:
+        pg[k] = int(b[i]) & 0x7F | (v & 1) << 7
+        pg[k + 1] = int(b[i + 1]) & 0xF0 | v >> 1 & 15
+        pg[k + 3] = int(b[i + 3]) & 1 | v >> 4 & 0xFE
+    else:
+        pg[k + 2] = int(b[i + 2]) & 15 | (v & 15) << 4
+        pg[k + 3] = v >> 4 & 255
+
+
+@micropython.viper
+def refer(s, i: int, u: int, oi: int):
+    """Rewrites the reference of type u at window index i; its bytes are in the page at i + oi."""
+    c = ptr32(s[_C])
+    dd = int(c[_DD])
+    k = (i - int(c[_TB])) >> 2
+    q = 0
+    if u > 5 and u < 12:
+        tg = ptr32(s[_TG])
+        q = int(tg[k])
+    else:
+        q = int(target(s, i))
+    h = 0
+    if u > 15:
+        h = int(local(s, q))
+    elif q >= int(c[_CA]) and q < int(c[_CB]):
+        h = int(c[_CV])
+    else:
+        h = int(moved(s, q))
+    if u == 6 or u == 8 or u == 9:
+        if h:
+            # B is a multiple of 2^24: it counts in the highest byte only
+            q += h
+            if u == 6:
+                put_part(s, i, i + oi, 6, q)
+                pg = ptr8(s[_PG])
+                k = i + oi + 3
+                pg[k] = (int(pg[k]) + int(c[_B24])) & 255
+            else:
+                put_part(s, i, i + oi, u, q)
+    elif h != dd:
+        q += h - dd - int(c[_PC0]) - i
+        if u == 10 or u == 11:
+            bk = ptr8(s[_BACK])
+            q += int(bk[k])
+        if u > 6 and u < 12:
+            put_part(s, i, i + oi, u, q)
+        else:
+            put_jump(s, i, i + oi, q)
+
+
+@micropython.viper
+def walk(s):
+    """Up to c[_GAP] units of code, already copied to the page: rewrites the references among them."""
+    i = 0
+    u = 0
+    g = 0
+    t = ptr8(s[_T])
+    c = ptr32(s[_C])
+    ob = ptr8(s[_OB])
+    i = int(c[_I])
+    g = int(c[_GAP])
+    tb = int(c[_TB])
+    oi = int(c[_O]) - i
+    er = i + int(c[_REM])
+    stop = int(c[_STOP])
+    if er < stop:
+        stop = er
+    if 4096 - oi < stop:
+        stop = 4096 - oi
+    valid = int(c[_VALID])
+    ie = int(c[_IE])
+    m = 0
+    while g != 0 and i < stop:
+        u = int(t[i - tb])
+        g -= 1
+        if u > 23:
+            m = 2
+            if u == 29 or u == 25:
+                if int(ob[i]) & 3 == 1 and valid != 0 and i + 2 <= er:
+                    refer(s, i, u, oi)
+        elif u == 0:
+            m = 1
+            while m < 4 and i + m < ie and int(t[i + m - tb]) == 0:
+                m += 1
+        else:
+            m = 4
+            if u < 12 or (u == 16 and int(ob[i]) & 0x7F == 0x63):
+                if valid != 0 and i + 4 <= er:
+                    refer(s, i, u, oi)
+        i += m
+    if i > er:
+        m -= i - er
+        i = er
+    c[_UT] = u if u else 15
+    c[_UM] = m
+    c[_I] = i
+    c[_GAP] = g
+    c[_O] = i + oi
+    c[_REM] = er - i

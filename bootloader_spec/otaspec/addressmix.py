@@ -1,0 +1,26 @@
+"""Tables of the mixed literals (PATCH.md 9), for patches of the normal profile only."""
+
+# Stretch, then squash: 128 numbers of 16 bits each.
+_TABLES = bytes.fromhex(
+    "020006000a000e00120016001a001e00220026002a002e00320036003a003e00420046004b004f00530057005b005f00"
+    "630067006c007000740078007c008100850089008d00920096009b009f00a300a800ac00b100b500ba00be00c300c800"
+    "cc00d100d600da00df00e400e900ee00f300f800fd00020107010c01110117011c01210127012c01320137013d014301"
+    "49014f0155015b01610167016e0174017b01810188018f0196019d01a501ac01b401bb01c301cb01d401dc01e501ee01"
+    "f70100020a0214021e02290234023f024b025702640271027f028d029d02ad02be02d002e302f8020f03270342035f03"
+    "8003a603d203060447049e0422053d06"
+    "000840087f08bf08fe083d097b09b909f509310a6b0aa50add0a150b4a0b7f0bb20be40b140c420c6f0c9b0cc50ced0c"
+    "140d3a0d5e0d800da10dc10ddf0dfc0d170e320e4b0e620e790e8f0ea30eb60ec90eda0eeb0efb0e090f170f250f310f"
+    "3d0f490f530f5d0f670f700f780f800f870f8f0f950f9b0fa10fa70fac0fb10fb60fba0fbe0fc20fc60fc90fcd0fd00f"
+    "d30fd50fd80fda0fdc0fdf0fe00fe20fe40fe60fe70fe90fea0feb0fed0fee0fef0ff00ff10ff20ff30ff30ff40ff50f"
+    "f50ff60ff70ff70ff80ff80ff90ff90ff90ffa0ffa0ffa0ffb0ffb0ffb0ffc0ffc0ffc0ffc0ffc0ffd0ffd0ffd0ffd0f"
+    "fd0ffd0ffe0ffe0ffe0ffe0ffe0ffe0f"
+)
+_WEIGHT = 19660
+
+
+def fill(wt: "array") -> None:
+    """Tables and start weights into the 272 words of `wt`."""
+    for i in range(256):
+        wt[i] = _TABLES[2 * i] | _TABLES[2 * i + 1] << 8
+    for i in range(256, 272):
+        wt[i] = _WEIGHT
