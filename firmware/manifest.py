@@ -7,7 +7,15 @@ this file in its own folder.
 import os
 
 # Of the contract, what no board needs: tools, and the bootloader's part.
-HOST_ONLY = ("boot.py", "bundle.py", "image_file.py", "ota_ops.py", "partition.py", "remedies.py")
+HOST_ONLY = (
+    "boot.py",
+    "bundle.py",
+    "hotstrip.py",
+    "image_file.py",
+    "ota_ops.py",
+    "partition.py",
+    "remedies.py",
+)
 DEVICE = tuple(
     n for n in sorted(os.listdir("../bootloader_spec/otaspec")) if n.endswith(".py") and n not in HOST_ONLY
 )

@@ -8,22 +8,21 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from otaspec import errors
+from otaspec import errors, hotstrip
 
 from otaboards.folders import build_folder
 
 NATIVE_MODULES = "_hot"  # names that begin so are compiled to machine code: _hot.py, _hot_bsdiff.py
 # Of the contract, what no board needs: tools, and the bootloader's part.
-HOST_ONLY = tuple(
-    f"otaspec/{name}.py" for name in ("boot", "bundle", "image_file", "ota_ops", "partition", "remedies")
-)
+_HOST = ("boot", "bundle", "hotstrip", "image_file", "ota_ops", "partition", "remedies")
+HOST_ONLY = tuple(f"otaspec/{name}.py" for name in _HOST)
 _DECORATOR = re.compile(r"^@micropython\.(viper|native|asm_\w+)\b.*$", re.MULTILINE)
 _TIMEOUT = 60  # seconds, for one module
 
 
 def plain_source(source: str) -> str:
-    """`source` without its native decorators, line numbers kept: for plain bytecode."""
-    return _DECORATOR.sub("", source)
+    """`source` without its native decorators and casts, line numbers kept: for plain bytecode."""
+    return _DECORATOR.sub("", hotstrip.strip(source))
 
 
 def compile_mpy(source: Path, target: Path, *, arch: str | None, name: str) -> None:

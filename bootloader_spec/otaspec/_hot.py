@@ -1,10 +1,10 @@
 """The hot loops of the address-aware decoder that every CPU needs (PATCH.md 3, 4, 9, 10, 11).
 
-One source, three uses: viper machine code on MicroPython; the same file without decorators and casts as
-bytecode (hotstrip.py); and so stripped, as plain Python on CPython. So every value stays below 2^30 in size where it crosses
-a function's border, nothing wraps, every byte that is stored is masked, and every `ptr` load is cast with int().
+One source, three uses: viper machine code on MicroPython; the same without decorators and casts as
+bytecode, and as plain Python on CPython (hotstrip.py). So nothing wraps, every value that crosses a
+function's border is below 2^30, every byte that is stored is masked, and every `ptr` load is cast with int().
 
-`s` is the tuple of buffers that address.py builds; `c` its first, an array of signed 32-bit state words.
+`s` is the list of buffers that all loops share; `c` its first, an array of signed 32-bit state words.
 """
 
 from micropython import const

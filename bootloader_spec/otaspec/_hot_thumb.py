@@ -4,6 +4,7 @@ As _hot.py: one source for viper, bytecode and CPython. The numbers of s[...] an
 """
 
 from micropython import const
+
 from otaspec._hot import moved
 
 _C = const(0)

@@ -4,6 +4,7 @@ As _hot.py: one source for viper, bytecode and CPython. The numbers of s[...] an
 """
 
 from micropython import const
+
 from otaspec._hot import local, moved
 
 _C = const(0)
@@ -63,12 +64,15 @@ def _class(b: int) -> int:
 
 CLASSES = bytes(_class(b) for b in range(256))
 # Of each type: its length, 0 if unsynced; + 8 if it may hold a reference.
-LENGTHS = b"\x00\x0c\x0b\x03\x0b\x03\x03\x03\x03\x03\x03\x03\x03\x04\x01\x03\x03\x03\x03\x03\x03\x03\x0b\x03\x02\x02\x02\x02\x02\x02\x03\x03"
+LENGTHS = (
+    b"\x00\x0c\x0b\x03\x0b\x03\x03\x03\x03\x03\x03\x03\x03\x04\x01\x03"
+    b"\x03\x03\x03\x03\x03\x03\x0b\x03\x02\x02\x02\x02\x02\x02\x03\x03"
+)
 
 
 @micropython.viper
 def is_entry(s, v: int) -> int:
-    """1 if b0 b1 of `entry a1` stand at address v of an executable segment (PATCH.md 6.1); CPU 2: if any code may."""
+    """1 if `entry a1` stands at address v of an executable segment (PATCH.md 6.1); CPU 2: any code."""
     c = ptr32(s[_C])
     sg = ptr32(s[_SG])
     j = 0
@@ -225,7 +229,7 @@ def parse(s):
 
 @micropython.viper
 def refer(s, i: int, u: int, q: int, oi: int):
-    """Rewrites the reference of type u with target q at window index i; its bytes are in the page at i + oi."""
+    """Rewrites the reference of type u, target q, at window index i; its bytes are in the page at i + oi."""
     c = ptr32(s[_C])
     ob = ptr8(s[_OB])
     pg = ptr8(s[_PG])

@@ -1,7 +1,7 @@
 """The address-aware decoder (codec 3): PATCH.md, streaming.
 
-It reads the patch in order, OLD in windows of about 1 KB, and writes NEW in sectors of 4 KB. What takes time is in
-_hot.py and in the module of the CPU; here is what happens once per op or per gap.
+It reads the patch in order, OLD in windows of about 1 KB, and writes NEW in sectors of 4 KB. What takes
+time is in _hot.py and in the module of the CPU; here is what happens once per op or per gap.
 """
 
 import gc
@@ -38,13 +38,11 @@ _ALL = const(16777216)  # the gap END: more units than any copy has
 _SECTOR = const(4096)
 
 
-def decode(
-    params: dict, old: "object", patch: "object", new: "object", ram: int, start: int = 0
-) -> "generator":
+def decode(params: dict, old: "object", patch: "object", new: "object", ram: int, start: int = 0) -> "object":
     """NEW from OLD and a patch; see patch.decode.
 
-    start: bytes of NEW that are there and right, a multiple of the patch's block size (PATCH.md 13); `patch` must then
-    have seek(offset) too.
+    start: bytes of NEW that are there and right, a multiple of the patch's block size (PATCH.md 13); `patch`
+    must then have seek(offset) too.
     """
     decoder, cpu, directory, block = _read_head(params, old, patch, new, ram)
     _forget("addresshead")
@@ -54,7 +52,7 @@ def decode(
     return decoder.run(directory, block, start)
 
 
-def _read_head(params: dict, old: "object", patch: "object", new: "object", ram: int) -> "tuple":
+def _read_head(params: dict, old: "object", patch: "object", new: "object", ram: int) -> tuple:
     from otaspec import addresshead
 
     gc.collect()  # what the import left: the largest buffers come next
@@ -63,7 +61,7 @@ def _read_head(params: dict, old: "object", patch: "object", new: "object", ram:
 
 
 def _forget(name: str) -> None:
-    """A module that was loaded from a file gives its memory back: 3 KB, just before the large buffers are made."""
+    """A module that was loaded from a file gives its 3 KB back, just before the large buffers are made."""
     if sys.implementation.name == "micropython":
         import otaspec
 
@@ -92,7 +90,7 @@ class Decoder:
             self.end -= 33
             self.sha = hashlib.sha256()
 
-    def run(self, directory: bytes, block: int, start: int) -> "generator":
+    def run(self, directory: bytes, block: int, start: int) -> "object":
         """Yields the bytes of NEW written so far, after each sector."""
         if not block:
             yield from self._block(0, self.end)
@@ -118,7 +116,7 @@ class Decoder:
                 self._sums(_SECTOR)
             self.written += _SECTOR
 
-    def _block(self, q: int, end: int) -> "generator":
+    def _block(self, q: int, end: int) -> "object":
         """The ops of one block of NEW, from q to end."""
         c = self.c
         coder = self.coder
@@ -202,13 +200,12 @@ class Decoder:
         new = segment(self.news, q)
         if old and new:
             shift = new[0] - new[2] - old[0] + old[2]
-            keys = self.s[7]
             moves = self.s[8]
             # the interval of p's address, and the next two
             k = _hot.above(self.s, p - old[0] + old[2])
             found.append(-shift - (moves[k - 1] if k else 0))
-            for k in range(k, min(k + 2, len(keys))):
-                found.append(-shift - moves[k])
+            for move in moves[k : k + 2]:
+                found.append(-shift - move)
         if literals:
             found.insert(0, recent[0])
         found += recent
@@ -230,7 +227,7 @@ class Decoder:
         self.kind = 0 if n < 1 else 1 if n < 3 else 2 if n < 10 else 3 if n < 40 else 4 if n < 200 else 5
         return n
 
-    def _copy_old(self, q: int, p: int) -> "generator":
+    def _copy_old(self, q: int, p: int) -> "object":
         c = self.c
         window = self.window
         if p < 0 or p + c[_REM] > self.old:
@@ -267,7 +264,7 @@ class Decoder:
             c[k + 1] = c[_REM]
             c[k + 2] = new[2] + q - new[0] - c[k]
 
-    def _copy_new(self, q: int, p: int) -> "generator":
+    def _copy_new(self, q: int, p: int) -> "object":
         c = self.c
         if p > q - 4:
             refuse("source")
@@ -326,7 +323,7 @@ class Decoder:
         _hot.repeat(self.page, n, 0, c[_O])
         return self.written
 
-    def _finish(self) -> "generator":
+    def _finish(self) -> "object":
         """What is in the page, then the 33 bytes of ELIDE (PATCH.md 12)."""
         page = self.page
         o = self.c[_O]
@@ -338,11 +335,11 @@ class Decoder:
             n = min(_SECTOR - o, 33)
             page[o : o + n] = tail[:n]
             o += n
+            self.c[_O] = o
             if n < 33:
-                yield self._write(self.c[_O])
+                yield self._write(_SECTOR)
                 o = 33 - n
                 page[:o] = tail[n:]
-        self.c[_O] = o
         if o:
             yield self._write(o)
 

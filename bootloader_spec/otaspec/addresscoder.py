@@ -1,10 +1,11 @@
-"""The sections of an address-aware patch: range coder and models (PATCH.md 3, 4), over the loops of _hot.py."""
+"""The sections of an address-aware patch: range coder and models (PATCH.md 3, 4), over _hot.py."""
 
 import sys
 from array import array
 
 if sys.implementation.name == "micropython":
     from micropython import const
+
     from otaspec import _hot
 
     def hot_module(name: str) -> "module":  # noqa: F821

@@ -42,7 +42,8 @@ _ZKEY = const(2168)
 _KEY = const(2320)
 _DISP = const(2472)
 _SAME = const(2624)
-_CODE = const(2627)
+_RAW = const(2627)
+_FRESH = const(0x8000)
 _TOP = const(30)  # largest exponent
 
 
@@ -59,8 +60,8 @@ def memory(cpu: int, features: int, entries: int) -> int:
 class Head:
     """The fields that the ops need.
 
-    segments: of OLD, (offset, end offset, address, executable); news: of NEW, (offset, end offset, address). Addresses
-    are counted from the base. directory: PATCH.md 13, empty if there is but one block.
+    segments: of OLD, (offset, end offset, address, executable); news: of NEW, (offset, end offset, address).
+    Addresses are counted from the base. directory: PATCH.md 13, empty if there is but one block.
     """
 
     def __init__(self, params: dict, old: "object", patch: "object", new: "object", ram: int) -> None:
@@ -117,7 +118,8 @@ class Head:
             end = start + self._number(_SIZE)
             address = self._shifted(_ZADDR, _ADDR)
             span = self._shifted(_ZADDR, _ADDR)
-            code = self.coder.bit(_CODE)
+            self.coder.s[1][_RAW] = _FRESH  # a fresh model is a raw bit
+            code = self.coder.bit(_RAW)
             if end > size or span < end - start or (code and self.cpu == _NONE):
                 refuse("segment %d" % len(found))
             found.append((start, end, address, span, code))

@@ -18,7 +18,7 @@ _TABLES = bytes.fromhex(
 _WEIGHT = 19660
 
 
-def fill(wt: "array") -> None:
+def fill(wt: object) -> None:
     """Tables and start weights into the 272 words of `wt`."""
     for i in range(256):
         wt[i] = _TABLES[2 * i] | _TABLES[2 * i + 1] << 8

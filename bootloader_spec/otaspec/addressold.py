@@ -74,7 +74,7 @@ class Window:
             end = before(self.news, q, end)
         c[_STOP] = min(end - q + c[_I], c[_IE])
 
-    def _load(self, p: int, found: "tuple") -> None:
+    def _load(self, p: int, found: tuple) -> None:
         c = self.c
         warm = 0
         if found:
@@ -109,8 +109,8 @@ class Window:
             else:
                 _hot.parse_data(self.s)
 
-    def copy(self, page: "memoryview") -> None:
-        """Units to the page, as many as the gap, the copy, the block and the page allow; references rewritten."""
+    def copy(self, page: memoryview) -> None:
+        """Units to the page, as many as gap, copy, block and page allow; references rewritten."""
         c = self.c
         i = c[_I]
         n = c[_O]
@@ -122,7 +122,7 @@ class Window:
             _hot.walk_data(self.s)
 
 
-def segment(segments: list, p: int) -> "tuple":
+def segment(segments: list, p: int) -> tuple:
     """The segment that holds offset p, or None."""
     for found in segments:
         if found[0] <= p < found[1]:

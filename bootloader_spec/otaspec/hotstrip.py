@@ -1,6 +1,6 @@
-"""The plain variant of the hot loops: the same source without viper's decorators and casts. Host only.
+"""The hot loops without viper: the same source, its decorators and casts taken off. Host only.
 
-CPython runs it (`plain`), and a build makes bytecode of it (`strip`) for a MicroPython that has no viper.
+CPython runs them so (`plain`), and boards without viper, as bytecode (`strip`).
 """
 
 import re
@@ -8,8 +8,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-MODULES = ("_hot", "_hot_xtensa", "_hot_riscv", "_hot_thumb")
-_ONE_CONSTANT = re.compile(r"^(_[A-Z0-9]+) = const\((-?\w+)\)", re.MULTILINE)
+_CONSTANT = re.compile(r"^(_[A-Z0-9]+) = const\((-?\w+)\)", re.MULTILINE)
 
 
 def const(value: int) -> int:
@@ -18,22 +17,16 @@ def const(value: int) -> int:
 
 
 def strip(source: str) -> str:
-    """`source` without decorators and casts; line numbers stay."""
+    """`source`, line by line; what uses no viper comes back as it is."""
+    if "\n@micropython.viper\n" not in source:
+        return source
     source = re.sub(r"^@micropython\.viper$", "", source, flags=re.MULTILINE)
     source = re.sub(r": ptr(8|16|32)\b", "", source)
     return re.sub(r"\b(ptr8|ptr16|ptr32|int)\(", "(", source)
 
 
-def for_cpython(source: str) -> str:
-    """Stripped, and with its constants put in, which mpy-cross does by itself."""
-    source = strip(source).replace("from micropython import const\n", "\n")
-    for name, value in _ONE_CONSTANT.findall(source):
-        source = re.sub(r"\b%s\b" % name, value, source)
-    return re.sub(r"^-?\w+ = const\((-?\w+)\)", "", source, flags=re.MULTILINE)
-
-
 def plain(name: str) -> ModuleType:
-    """The module otaspec.`name` for CPython, made once."""
+    """The module otaspec.`name`, stripped, for CPython; made once."""
     full = "otaspec." + name
     if full not in sys.modules:
         if name != "_hot":
@@ -41,6 +34,14 @@ def plain(name: str) -> ModuleType:
         path = Path(__file__).with_name(name + ".py")
         module = ModuleType(full)
         module.__file__ = str(path)
-        exec(compile(for_cpython(path.read_text()), str(path), "exec"), module.__dict__)
+        exec(compile(_with_constants(strip(path.read_text())), str(path), "exec"), module.__dict__)
         sys.modules[full] = module
     return sys.modules[full]
+
+
+def _with_constants(source: str) -> str:
+    """The constants in place of their names, which mpy-cross does by itself."""
+    source = source.replace("from micropython import const\n", "\n")
+    for name, value in _CONSTANT.findall(source):
+        source = re.sub(rf"\b{name}\b", value, source)
+    return re.sub(r"^-?\w+ = const\(-?\w+\)", "", source, flags=re.MULTILINE)

@@ -1,7 +1,7 @@
 """A slow, readable encoder of the bit syntax of PATCH.md: takes ops and a map, makes the patch.
 
-It is written from PATCH.md alone and shares nothing with the decoder but the document; the section numbers are
-PATCH.md's. It decides nothing: which ops and which map are good is the real encoder's business.
+It is written from PATCH.md alone and shares nothing with the decoder but the document; the section numbers
+are PATCH.md's. It decides nothing: which ops and which map are good is the real encoder's business.
 """
 
 import hashlib
@@ -9,9 +9,20 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
 
-from tests.spec.patchref_old import CALL0, NONE, RISCV, THUMB, WINDOWED, Old, Segment, u32
+from tests.spec.patchref_old import CALL0, NONE, RISCV, THUMB, WINDOWED, Old, Segment, esp_segments, u32
 
-__all__ = ["CALL0", "NONE", "RISCV", "THUMB", "WINDOWED", "NewSegment", "Op", "Patch", "Segment", "esp_new_segments"]
+__all__ = [
+    "CALL0",
+    "NONE",
+    "RISCV",
+    "THUMB",
+    "WINDOWED",
+    "NewSegment",
+    "Op",
+    "Patch",
+    "Segment",
+    "esp_new_segments",
+]
 
 RATES = (154, 98, 70, 56, 46, 39, 34, 30, 27, 24, 21, 18, 15, 12, 10, 16)
 END = 1 << 24
@@ -154,6 +165,10 @@ class Patch:
     elide: bool = False
     block: int = 0
 
+    def old_segments(self) -> list[Segment]:
+        """Of OLD, with absolute addresses."""
+        return esp_segments(self.old, self.cpu) if self.segments is None else self.segments
+
     def encode(self) -> bytes:
         self.image = Old(self.old, self.cpu, self.segments)
         third = self.cpu | (16 if self.segments is not None else 0) | (32 if self.elide else 0)
@@ -175,20 +190,21 @@ class Patch:
             sections.append(coder.finish() if q < end else b"")
         assert not ops
         first = head.finish()
-        directory = len(first).to_bytes(2, "little") + b"".join(len(s).to_bytes(3, "little") for s in sections)
+        directory = len(first).to_bytes(2, "little") + b"".join(
+            len(s).to_bytes(3, "little") for s in sections
+        )
         return fixed + directory + first + b"".join(sections)
 
     # 5. Head
 
     def _head(self, coder: Coder) -> None:
         if self.segments is not None:
-            self._old_segments(coder, self.segments)
-        self._new_segments(coder)
+            self._put_old_segments(coder, self.segments)
+        self._put_new_segments(coder)
         self._map(coder)
 
-    def _old_segments(self, coder: Coder, segments: list[Segment]) -> None:
+    def _put_old_segments(self, coder: Coder, segments: list[Segment]) -> None:
         count, off, size, zaddr, addr = (Eg() for _ in range(5))
-        code = Model()
         count.put(coder, len(segments))
         end = 0
         for s in segments:
@@ -197,10 +213,10 @@ class Patch:
             for v in (s.address, s.span):
                 zaddr.put(coder, shift_of(v))
                 addr.put(coder, v >> shift_of(v))
-            coder.bit(code, int(s.executable))
+            coder.put(int(s.executable), 2048)
             end = s.offset + s.length
 
-    def _new_segments(self, coder: Coder) -> None:
+    def _put_new_segments(self, coder: Coder) -> None:
         nsegs, naddr, nlen = Eg(), Eg(), Eg()
         nsegs.put(coder, len(self.news))
         end = 0
@@ -388,7 +404,9 @@ class Block:
                 size, kind = image.unit(p)
                 s = image.segment(p)
                 code = 6 if s is None or s.executable else 0
-                prediction = self._predict(p, q + k, size, kind) if k + size <= op.length else image.bytes(p, size)
+                prediction = (
+                    self._predict(p, q + k, size, kind) if k + size <= op.length else image.bytes(p, size)
+                )
             size = min(size, op.length - k)
             found.append((k, size, kind, prediction[:size], code))
             k += size

@@ -1,4 +1,4 @@
-"""OLD as PATCH.md 6 and 7 describe it: segments, the parse, references. Slow and readable; the whole image at once."""
+"""OLD as PATCH.md 6 and 7 describe it: segments, parse, references. Slow, readable, a whole image at once."""
 
 from typing import NamedTuple
 
@@ -132,7 +132,8 @@ class Old:
 
     def code_at(self, t: int) -> Segment | None:
         return next(
-            (s for s in self.segments if s.executable and s.address <= t and t + 3 <= s.address + s.length), None
+            (s for s in self.segments if s.executable and s.address <= t and t + 3 <= s.address + s.length),
+            None,
         )
 
     def entry(self, t: int) -> bool:
@@ -314,43 +315,49 @@ class Old:
 
     def rewritten(self, p: int, r: Reference, n: int, pc: int) -> bytes:
         """The unit at p for target n at new address pc."""
-        kind = self.types[p]
-        size = self.length(kind)
+        size = self.length(self.types[p])
         w = self.word(p, size)
         if r.kind == "pointer":
             if (pc - (self.address(p) or 0)) & 3 == 0:
                 w = (n + self.base) % (1 << 32)
-        elif r.kind == "call":
-            w = w & 0x3F | field(((n - (pc & ~3) - 4) >> 2, 0, 18, 6))
-        elif r.kind == "l32r":
-            w = w & 0xFF | field(((n - ((pc + 3) & ~3)) >> 2, 0, 16, 8))
-        elif r.kind == "xj":
-            w = w & 0x3F | field((n - pc - 4, 0, 18, 6))
-        elif r.kind == "xb":
-            w = w & 0xFFF | field((n - pc - 4, 0, 12, 12))
-        elif r.kind == "jal":
-            v = n - pc
-            w = w & 0xFFF | field((v, 20, 1, 31), (v, 1, 10, 21), (v, 11, 1, 20), (v, 12, 8, 12))
-        elif r.kind in ("lui", "auipc"):
-            v = n + self.base if r.kind == "lui" else n - pc
-            w = w & 0xFFF | field(((v + 0x800) >> 12, 0, 20, 12))
-        elif r.kind == "low":
-            v = n if kind in (8, 9) else n - (pc - r.back)
-            if kind in (8, 10):
-                w = w & 0xFFFFF | field((v, 0, 12, 20))
-            else:
-                w = w & 0x01FFF07F | field((v, 5, 7, 25), (v, 0, 5, 7))
-        elif r.kind == "branch":
-            v = n - pc
-            w = w & 0x01FFF07F | field((v, 12, 1, 31), (v, 5, 6, 25), (v, 1, 4, 8), (v, 11, 1, 7))
-        elif r.kind == "cj":
-            v = n - pc
-            w = w & 0xE003 | field((v, 11, 1, 12), (v, 4, 1, 11), (v, 8, 2, 9), (v, 10, 1, 8))
-            w |= field((v, 6, 1, 7), (v, 7, 1, 6), (v, 1, 3, 3), (v, 5, 1, 2))
+        elif self.cpu == RISCV:
+            w = self._riscv_rewritten(w, self.types[p], r, n, pc)
+        elif self.cpu == THUMB:
+            w = thumb_bl(w, n - pc - 4)
         else:
-            v = n - pc - 4
-            sign = v >> 24 & 1
-            h1 = 0xF000 | sign << 10 | v >> 12 & 0x3FF
-            j1, j2 = (1 - (v >> 23 & 1)) ^ sign, (1 - (v >> 22 & 1)) ^ sign
-            w = h1 | ((w >> 16) & 0xD000 | j1 << 13 | j2 << 11 | v >> 1 & 0x7FF) << 16
+            w = xtensa_rewritten(w, r.kind, n, pc)
         return w.to_bytes(size, "little")
+
+    def _riscv_rewritten(self, w: int, kind: int, r: Reference, n: int, pc: int) -> int:
+        v = n - pc
+        if r.kind == "jal":
+            return w & 0xFFF | field((v, 20, 1, 31), (v, 1, 10, 21), (v, 11, 1, 20), (v, 12, 8, 12))
+        if r.kind == "branch":
+            return w & 0x01FFF07F | field((v, 12, 1, 31), (v, 5, 6, 25), (v, 1, 4, 8), (v, 11, 1, 7))
+        if r.kind == "cj":
+            w = w & 0xE003 | field((v, 11, 1, 12), (v, 4, 1, 11), (v, 8, 2, 9), (v, 10, 1, 8))
+            return w | field((v, 6, 1, 7), (v, 7, 1, 6), (v, 1, 3, 3), (v, 5, 1, 2))
+        if r.kind in ("lui", "auipc"):
+            v = n + self.base if r.kind == "lui" else v
+            return w & 0xFFF | field(((v + 0x800) >> 12, 0, 20, 12))
+        v = n if kind in (8, 9) else v + r.back
+        if kind in (8, 10):
+            return w & 0xFFFFF | field((v, 0, 12, 20))
+        return w & 0x01FFF07F | field((v, 5, 7, 25), (v, 0, 5, 7))
+
+
+def xtensa_rewritten(w: int, kind: str, n: int, pc: int) -> int:
+    if kind == "call":
+        return w & 0x3F | field(((n - (pc & ~3) - 4) >> 2, 0, 18, 6))
+    if kind == "l32r":
+        return w & 0xFF | field(((n - ((pc + 3) & ~3)) >> 2, 0, 16, 8))
+    if kind == "xj":
+        return w & 0x3F | field((n - pc - 4, 0, 18, 6))
+    return w & 0xFFF | field((n - pc - 4, 0, 12, 12))
+
+
+def thumb_bl(w: int, v: int) -> int:
+    sign = v >> 24 & 1
+    h1 = 0xF000 | sign << 10 | v >> 12 & 0x3FF
+    j1, j2 = (1 - (v >> 23 & 1)) ^ sign, (1 - (v >> 22 & 1)) ^ sign
+    return h1 | ((w >> 16) & 0xD000 | j1 << 13 | j2 << 11 | v >> 1 & 0x7FF) << 16
