@@ -8,7 +8,8 @@ import gc
 import hashlib
 import sys
 
-from otaspec.addresscoder import _hot, const, refuse, signed
+from otaspec import _hot
+from otaspec.addresscoder import const, refuse, signed
 from otaspec.addressold import Window, segment
 
 # State words, as in _hot.py.

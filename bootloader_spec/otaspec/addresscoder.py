@@ -1,21 +1,13 @@
 """The sections of an address-aware patch: range coder and models (PATCH.md 3, 4), over _hot.py."""
 
-import sys
 from array import array
 
-if sys.implementation.name == "micropython":
+from otaspec import _hot
+
+try:
     from micropython import const
-
-    from otaspec import _hot
-
-    def hot_module(name: str) -> "module":  # noqa: F821
-        return getattr(__import__("otaspec." + name), name)
-
-else:
+except ImportError:
     from otaspec.hotstrip import const
-    from otaspec.hotstrip import plain as hot_module
-
-    _hot = hot_module("_hot")
 
 # State words, as in _hot.py.
 _RANGE = const(0)

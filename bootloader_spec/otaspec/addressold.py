@@ -2,7 +2,8 @@
 
 from array import array
 
-from otaspec.addresscoder import _hot, const, hot_module
+from otaspec import _hot
+from otaspec.addresscoder import const
 
 # State words, as in _hot.py.
 _I = const(3)
@@ -43,16 +44,20 @@ class Window:
         s[4] = bytearray(_WARM + _BLOCK + (104 if cpu == _RISCV else 8))
         s[5] = bytearray(_BLOCK + 8)
         self.view = memoryview(s[4])
-        name = "_hot_xtensa"
         if cpu == _RISCV:
-            name = "_hot_riscv"
+            from otaspec import _hot_riscv as hot
+
             s += [array("i", range(256)), bytearray(256), array("i", range(64)), bytearray(32)]
         elif cpu == _THUMB:
-            name = "_hot_thumb"
+            from otaspec import _hot_thumb as hot
         elif cpu:
+            from otaspec import _hot_xtensa as hot
+
             s += [self.read2, bytearray(2), bytearray(270), array("i", range(128))]
             _hot.fill32(s[16], 128, -1)
-        self.hot = hot_module(name) if cpu else None
+        else:
+            hot = None
+        self.hot = hot
 
     def read2(self, offset: int) -> None:
         self.old.readinto(offset, self.s[14])

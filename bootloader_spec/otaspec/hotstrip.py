@@ -1,12 +1,13 @@
 """The hot loops without viper: the same source, its decorators and casts taken off. Host only.
 
-CPython runs them so (`plain`), and boards without viper, as bytecode (`strip`).
+CPython imports them so; boards without viper run them so as bytecode (`strip`).
 """
 
 import re
 import sys
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.util import spec_from_file_location
 from pathlib import Path
-from types import ModuleType
 
 _CONSTANT = re.compile(r"^(_[A-Z0-9]+) = const\((-?\w+)\)", re.MULTILINE)
 
@@ -25,23 +26,33 @@ def strip(source: str) -> str:
     return re.sub(r"\b(ptr8|ptr16|ptr32|int)\(", "(", source)
 
 
-def plain(name: str) -> ModuleType:
-    """The module otaspec.`name`, stripped, for CPython; made once."""
-    full = "otaspec." + name
-    if full not in sys.modules:
-        if name != "_hot":
-            plain("_hot")  # the others import it
-        path = Path(__file__).with_name(name + ".py")
-        module = ModuleType(full)
-        module.__file__ = str(path)
-        exec(compile(_with_constants(strip(path.read_text())), str(path), "exec"), module.__dict__)
-        sys.modules[full] = module
-    return sys.modules[full]
-
-
-def _with_constants(source: str) -> str:
-    """The constants in place of their names, which mpy-cross does by itself."""
+def strip_constants(source: str) -> str:
+    """Values in place of the names of constants, which mpy-cross does by itself."""
     source = source.replace("from micropython import const\n", "\n")
     for name, value in _CONSTANT.findall(source):
         source = re.sub(rf"\b{name}\b", value, source)
     return re.sub(r"^-?\w+ = const\(-?\w+\)", "", source, flags=re.MULTILINE)
+
+
+class _Loader(SourceFileLoader):
+    def source_to_code(self, data: bytes, path: str) -> "object":  # type: ignore[override]
+        return super().source_to_code(strip_constants(strip(data.decode())), path)
+
+
+class _Finder:
+    """Finds otaspec._hot*, the modules with viper's words in them."""
+
+    @staticmethod
+    def find_spec(name: str, path: "object", _target: "object" = None) -> "ModuleSpec | None":  # noqa: ARG004
+        if not name.startswith("otaspec._hot"):
+            return None
+        file = Path(__file__).with_name(name.rpartition(".")[2] + ".py")
+        if not file.is_file():
+            return None
+        return spec_from_file_location(name, file, loader=_Loader(name, str(file)))
+
+
+def install() -> None:
+    """Makes `import otaspec._hot` work on CPython."""
+    if _Finder not in sys.meta_path:
+        sys.meta_path.insert(0, _Finder)
