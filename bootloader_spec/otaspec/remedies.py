@@ -302,8 +302,8 @@ REMEDIES = {
     ),
     614: (
         "The token or session is missing, wrong, or no longer in force.",
-        "Sign in again, or give the token with --token or DRIBLET_TOKEN. `driblet token create` makes a new "
-        "one on the server's machine.",
+        "Sign in again, or give the token with --token or DRIBLET_TOKEN. `driblet recover` makes a new one "
+        "on the server's machine.",
     ),
     615: (
         "Your role does not allow this.",

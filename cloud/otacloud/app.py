@@ -7,7 +7,19 @@ from collections.abc import AsyncIterator, Callable
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from otacloud import auth, deviceapi, devices, errors, packages, products, releases, rollouts
+from otacloud import (
+    audit,
+    auth,
+    deviceapi,
+    devices,
+    errors,
+    packages,
+    products,
+    releases,
+    rollouts,
+    tokens,
+    users,
+)
 from otacloud.console import routes as console
 from otacloud.db import Database
 from otacloud.deviceauth import DeviceAuth
@@ -22,6 +34,9 @@ from otacloud.storage import Storage
 from otacloud.vault import Vault, load_master_key
 
 ROUTERS = (
+    users.router,
+    tokens.router,
+    audit.router,
     products.router,
     devices.router,
     releases.router,

@@ -4,7 +4,7 @@ import hashlib
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import Depends, Request
 from otaspec.errors import OtaError
@@ -13,10 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from otacloud.errors import refuse
 from otacloud.models import ApiToken, Tenant
+from otacloud.schemas import Role
 from otacloud.services import Cloud, Services
 
 PREFIX = "drb_"
-ROLES = ("viewer", "operator", "manager", "owner")  # each may do what those before it may
+ROLES: tuple[Role, ...] = ("viewer", "operator", "manager", "owner")  # each may do what those before it may
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,19 @@ class Caller:
     """The tenant comes from the credential, never from the request."""
 
     tenant_id: int
-    token_id: int
+    kind: Literal["token", "user"]
+    id: int
     name: str
-    role: str
+    role: Role
+    product_id: int | None = None  # a token may be for one product only
+
+    @property
+    def title(self) -> str:
+        """For the audit log."""
+        return f"{self.kind} {self.name}"
+
+    def may(self, role: Role) -> bool:
+        return ROLES.index(self.role) >= ROLES.index(role)
 
 
 def new_token() -> str:
@@ -43,7 +54,11 @@ async def caller_of(cloud: Services, token: str) -> Caller:
         row = await session.scalar(select(ApiToken).where(ApiToken.digest == digest(token)))
     if row is None or row.revoked_at is not None:
         raise refuse("TOKEN_INVALID")
-    return Caller(row.tenant_id, row.id, row.name, row.role)
+    return caller_for(row)
+
+
+def caller_for(token: ApiToken) -> Caller:
+    return Caller(token.tenant_id, "token", token.id, token.name, token.role, token.product_id)
 
 
 def bearer(request: Request, problem: OtaError) -> str:
@@ -58,11 +73,9 @@ async def _caller(request: Request, cloud: Cloud) -> Caller:
     return await caller_of(cloud, bearer(request, refuse("TOKEN_INVALID")))
 
 
-def _at_least(role: str) -> Callable[[Caller], Awaitable[Caller]]:
-    needed = ROLES.index(role)
-
+def _at_least(role: Role) -> Callable[[Caller], Awaitable[Caller]]:
     async def check(caller: Annotated[Caller, Depends(_caller)]) -> Caller:
-        if ROLES.index(caller.role) < needed:
+        if not caller.may(role):
             raise refuse("NOT_ALLOWED", f"this needs the role {role}")
         return caller
 
@@ -82,9 +95,7 @@ async def bootstrap(cloud: Services) -> str | None:
     async with cloud.db.write() as session:
         tenant = await session.scalar(select(Tenant).order_by(Tenant.id).limit(1))
         if tenant is None:
-            tenant = Tenant(name="default", created_at=cloud.now())
-            session.add(tenant)
-            await session.flush()
+            tenant = await add_tenant(session, "default", cloud.now())
         elif given is None:
             return None
         token = given.get_secret_value() if given else new_token()
@@ -92,18 +103,37 @@ async def bootstrap(cloud: Services) -> str | None:
     return token
 
 
+async def add_tenant(session: AsyncSession, name: str, now: int) -> Tenant:
+    tenant = Tenant(name=name, created_at=now)
+    session.add(tenant)
+    await session.flush()
+    return tenant
+
+
 async def add_token(
-    session: AsyncSession, tenant_id: int, name: str, role: str, token: str, now: int
-) -> None:
-    """Keeps the hash of `token`; nothing happens where it is known already."""
-    if await session.scalar(select(ApiToken.id).where(ApiToken.digest == digest(token))) is None:
-        session.add(ApiToken(tenant_id=tenant_id, name=name, role=role, digest=digest(token), created_at=now))
+    session: AsyncSession, tenant_id: int, name: str, role: Role, token: str, now: int
+) -> ApiToken:
+    """Keeps the hash of `token`; the token that is there already where it is known."""
+    known = await session.scalar(select(ApiToken).where(ApiToken.digest == digest(token)))
+    if known is not None:
+        return known
+    row = ApiToken(tenant_id=tenant_id, name=name, role=role, digest=digest(token), created_at=now)
+    session.add(row)
+    return row
 
 
-async def issue(cloud: Services, name: str, role: str) -> str:
-    """A new token of the first tenant."""
+async def owner_token(cloud: Services, tenant_name: str, create: bool) -> str:
+    """A new owner's token of a tenant, which is made where `create` says so.
+
+    For the command line on the server's machine: who can read the database needs no permission.
+    """
     token = new_token()
     async with cloud.db.write() as session:
-        tenant_id = (await session.scalars(select(Tenant.id).order_by(Tenant.id).limit(1))).one()
-        await add_token(session, tenant_id, name, role, token, cloud.now())
+        tenant = await session.scalar(select(Tenant).where(Tenant.name == tenant_name))
+        if tenant is None and not create:
+            raise refuse("NOT_FOUND", f"tenant {tenant_name}")
+        if tenant is not None and create:
+            raise refuse("NAME_EXISTS", f"tenant {tenant_name}")
+        tenant = tenant or await add_tenant(session, tenant_name, cloud.now())
+        await add_token(session, tenant.id, "admin", "owner", token, cloud.now())
     return token

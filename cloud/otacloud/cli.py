@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from otaboards import console
-from otaspec import errors
 
 from otacloud import commands
 
@@ -16,8 +15,9 @@ if TYPE_CHECKING:
     from otacloud.settings import Settings
 
 app = typer.Typer()
-token = typer.Typer(help="API tokens, made on the server's machine.", no_args_is_help=True)
-app.add_typer(token, name="token")
+app.add_typer(commands.user, name="user")
+app.add_typer(commands.token, name="token")
+app.add_typer(commands.audit, name="audit")
 app.add_typer(commands.product, name="product")
 app.add_typer(commands.device, name="device")
 app.add_typer(commands.release, name="release")
@@ -64,34 +64,36 @@ def serve(
     asyncio.run(main())
 
 
-@token.command("create")
-def token_create(
-    name: Annotated[str, typer.Argument(help="Who or what it is for.")],
-    role: Annotated[str, typer.Option(help="viewer, operator, manager or owner.")] = "owner",
+@app.command()
+def recover(
+    tenant: Annotated[str, typer.Option(help="Tenant that the token is for.")] = "default",
+    create: Annotated[bool, typer.Option("--create", help="Make the tenant too.")] = False,
     data: Annotated[Path | None, typer.Option(help="Data folder of the service.")] = None,
     database: Annotated[str | None, typer.Option(help="SQLAlchemy URL instead of SQLite.")] = None,
     as_json: Annotated[bool, console.JSON] = False,
 ) -> None:
-    """Make an API token on the server's own machine, also when every other one is lost.
+    """Make an owner's token on the server's own machine: when every other is lost, or for a new tenant.
 
-    Example: driblet token create ci --role manager --data build/cloud
+    Examples:
+
+        driblet recover --data driblet-data
+
+        driblet recover --data driblet-data --tenant acme --create
     """
     from otacloud.app import build_services, prepare
-    from otacloud.auth import ROLES, issue
-
-    if role not in ROLES:
-        raise errors.error(errors.code("REQUEST_INVALID"), f"role: one of {', '.join(ROLES)}")
+    from otacloud.auth import owner_token
 
     async def main() -> str:
         cloud = build_services(_settings(data, database))
         await prepare(cloud)
-        made = await issue(cloud, name, role)
-        await cloud.db.close()
-        return made
+        try:
+            return await owner_token(cloud, tenant, create)
+        finally:
+            await cloud.db.close()
 
     made = asyncio.run(main())
     if as_json:
-        console.print_json({"name": name, "role": role, "token": made})
+        console.print_json({"tenant": tenant, "token": made})
     else:
         print(made)
 

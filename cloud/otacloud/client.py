@@ -73,6 +73,39 @@ class Client:
         options = {"json": body.model_dump(mode="json")} if body else {}
         return model.model_validate(self._call("POST", path, **options))
 
+    # people and tokens
+
+    def me(self) -> schemas.Me:
+        return self._get(schemas.Me, "/me")
+
+    def create_user(self, given: schemas.UserIn) -> schemas.UserOut:
+        body = {"name": given.name, "role": given.role, "password": given.password.get_secret_value()}
+        return schemas.UserOut.model_validate(self._call("POST", "/users", json=body))
+
+    def users(self) -> schemas.UserList:
+        return self._get(schemas.UserList, "/users")
+
+    def change_user(self, name: str, change: schemas.UserChange) -> schemas.UserOut:
+        body = change.model_dump(exclude_none=True, exclude={"password"})
+        if change.password:
+            body["password"] = change.password.get_secret_value()
+        return schemas.UserOut.model_validate(self._call("PATCH", f"/users/{name}", json=body))
+
+    def create_token(self, given: schemas.TokenIn) -> schemas.TokenSecret:
+        return self._post(schemas.TokenSecret, "/tokens", given)
+
+    def tokens(self) -> schemas.TokenList:
+        return self._get(schemas.TokenList, "/tokens")
+
+    def revoke_token(self, token_id: int) -> schemas.TokenOut:
+        return self._post(schemas.TokenOut, f"/tokens/{token_id}/revoke")
+
+    def audit(self, limit: int = 100) -> schemas.AuditList:
+        return self._get(schemas.AuditList, "/audit", limit=limit)
+
+    def check_audit(self) -> schemas.AuditCheck:
+        return self._get(schemas.AuditCheck, "/audit/check")
+
     # products
 
     def create_product(self, given: schemas.ProductIn) -> schemas.ProductSecret:

@@ -20,6 +20,10 @@ device = typer.Typer(help="Devices of a product.", no_args_is_help=True)
 release = typer.Typer(help="Releases of a product and their packages.", no_args_is_help=True)
 rollout = typer.Typer(help="Rollouts: a release goes to devices.", no_args_is_help=True)
 
+user = typer.Typer(help="People of the team.", no_args_is_help=True)
+token = typer.Typer(help="API tokens, for programs.", no_args_is_help=True)
+audit = typer.Typer(help="Who did what.", no_args_is_help=True)
+
 LOCAL = "http://127.0.0.1:8070"
 
 Pk = Annotated[str, typer.Option("--product", "-p", help="Product key.")]
@@ -31,10 +35,7 @@ Watch = Annotated[bool, typer.Option("--watch", help="Until it is done or stoppe
 # What every command here takes besides its own.
 _COMMON = {
     "server": (Annotated[str, typer.Option(envvar="DRIBLET_SERVER", help="URL of the service.")], LOCAL),
-    "token": (
-        Annotated[str, typer.Option(envvar="DRIBLET_TOKEN", help="API token.", show_default=False)],
-        "",
-    ),
+    "auth": (Annotated[str, typer.Option("--token", envvar="DRIBLET_TOKEN", help="API token.")], ""),
     "ca": (
         Annotated[Path | None, typer.Option(envvar="DRIBLET_CA", help="PEM file of the server's authority.")],
         None,
@@ -54,9 +55,9 @@ def calls(group: typer.Typer, name: str) -> Callable[[Command[P]], Command[P]]:
 
     def decorate(function: Command[P]) -> Command[P]:
         @functools.wraps(function)
-        def command(*, server: str, token: str, ca: Path | None, as_json: bool, **given: Any) -> None:
+        def command(*, server: str, auth: str, ca: Path | None, as_json: bool, **given: Any) -> None:
             try:
-                with Client(server, token, ca) as cloud:
+                with Client(server, auth, ca) as cloud:
                     answer = function(cloud, **given)  # type: ignore[call-arg]
             except ValidationError as problem:
                 raise _invalid(problem) from None
@@ -285,3 +286,94 @@ def rollout_stop(cloud: Client, rollout_id: Number, pk: Pk) -> schemas.RolloutOu
     Example: driblet rollout stop 1 --product thermostat
     """
     return cloud.move_rollout(pk, rollout_id, "stop")
+
+
+@calls(user, "create")
+def user_create(
+    cloud: Client,
+    name: Annotated[str, typer.Argument(help="Name to sign in with.")],
+    role: Annotated[str, typer.Option(help="viewer, operator, manager or owner.")] = "viewer",
+    password: Annotated[
+        str,
+        typer.Option(prompt=True, hide_input=True, confirmation_prompt=True, help="At least 10 characters."),
+    ] = "",
+) -> schemas.UserOut:
+    """Add a person, who then signs in with the password.
+
+    Example: driblet user create ada --role manager
+    """
+    fields = {"name": name, "role": role, "password": password}
+    return cloud.create_user(schemas.UserIn.model_validate(fields))
+
+
+@calls(user, "list")
+def user_list(cloud: Client) -> schemas.UserList:
+    """List the people of the team.
+
+    Example: driblet user list
+    """
+    return cloud.users()
+
+
+@calls(user, "disable")
+def user_disable(cloud: Client, name: Annotated[str, typer.Argument(help="Name.")]) -> schemas.UserOut:
+    """Lock a person out and end their sessions.
+
+    Example: driblet user disable ada
+    """
+    return cloud.change_user(name, schemas.UserChange(disabled=True))
+
+
+@calls(token, "create")
+def token_create(
+    cloud: Client,
+    name: Annotated[str, typer.Argument(help="What it is for.")],
+    role: Annotated[str, typer.Option(help="viewer, operator, manager or owner.")] = "viewer",
+    product: Annotated[str | None, typer.Option("--product", "-p", help="Only for this product.")] = None,
+) -> schemas.TokenSecret:
+    """Make a token for a program, shown this once.
+
+    Example: driblet token create ci --role manager --product thermostat
+    """
+    fields = {"name": name, "role": role, "product": product}
+    return cloud.create_token(schemas.TokenIn.model_validate(fields))
+
+
+@calls(token, "list")
+def token_list(cloud: Client) -> schemas.TokenList:
+    """List the tokens; none of them can be read again.
+
+    Example: driblet token list
+    """
+    return cloud.tokens()
+
+
+@calls(token, "revoke")
+def token_revoke(
+    cloud: Client, token_id: Annotated[int, typer.Argument(help="Number of the token.")]
+) -> schemas.TokenOut:
+    """End a token at once.
+
+    Example: driblet token revoke 3
+    """
+    return cloud.revoke_token(token_id)
+
+
+@calls(audit, "list")
+def audit_list(
+    cloud: Client, limit: Annotated[int, typer.Option(min=1, max=500, help="How many to show.")] = 50
+) -> schemas.AuditList:
+    """List what was done, newest first.
+
+    Example: driblet audit list
+    """
+    return cloud.audit(limit)
+
+
+@calls(audit, "check")
+def audit_check(cloud: Client) -> schemas.AuditCheck:
+    """Walk the chain of hashes: was the log changed?
+
+    Example: driblet audit check
+    """
+    return cloud.check_audit()

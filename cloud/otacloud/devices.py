@@ -6,7 +6,8 @@ from fastapi import APIRouter, Query
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from otacloud.auth import Operator, Viewer
+from otacloud import audit
+from otacloud.auth import Caller, Operator, Viewer
 from otacloud.errors import describe, refuse
 from otacloud.events import Event
 from otacloud.models import Device, DeviceLog, Product, Report
@@ -65,7 +66,7 @@ async def create_device(cloud: Cloud, caller: Operator, pk: Name, given: DeviceI
     """Makes a device with a secret of its own."""
     ds, sealed = cloud.device_auth.new_secret()
     async with cloud.db.write() as session:
-        product = await find(session, caller.tenant_id, pk)
+        product = await find(session, caller, pk)
         taken = select(Device.id).where(Device.product_id == product.id, Device.dn == given.dn)
         if await session.scalar(taken) is not None:
             raise refuse("NAME_EXISTS", f"device {given.dn}")
@@ -73,6 +74,7 @@ async def create_device(cloud: Cloud, caller: Operator, pk: Name, given: DeviceI
         session.add(device)
         await session.flush()
         await admit(session, device, cloud.now())
+        await audit.record(session, caller, "device.create", f"{pk}/{given.dn}", cloud.now())
     cloud.hub.publish(caller.tenant_id, Event("device", device.id))
     return DeviceSecret(dn=given.dn, ds=ds.hex())
 
@@ -88,7 +90,7 @@ async def list_devices(
 ) -> DevicePage:
     """One page, by name."""
     async with cloud.db.read() as session:
-        product = await find(session, caller.tenant_id, pk)
+        product = await find(session, caller, pk)
         wanted = [Device.product_id == product.id]
         if access:
             wanted.append(Device.access == access)
@@ -103,7 +105,7 @@ async def list_devices(
 async def show_device(cloud: Cloud, caller: Viewer, pk: Name, dn: Name) -> DeviceDetail:
     """A device, its update timeline and its last failure log."""
     async with cloud.db.read() as session:
-        device = await find_device(session, await find(session, caller.tenant_id, pk), dn)
+        device = await find_device(session, await find(session, caller, pk), dn)
         reports = await session.scalars(
             select(Report).where(Report.device_id == device.id).order_by(Report.id.desc()).limit(TIMELINE)
         )
@@ -136,23 +138,24 @@ def _report_out(report: Report) -> ReportOut:
 @router.post("/{dn}/approve")
 async def approve_device(cloud: Cloud, caller: Operator, pk: Name, dn: Name) -> DeviceOut:
     """Lets a device in that waits for approval, or one that was revoked."""
-    return await _set_access(cloud, caller.tenant_id, pk, dn, "approved")
+    return await _set_access(cloud, caller, pk, dn, "approved")
 
 
 @router.post("/{dn}/revoke")
 async def revoke_device(cloud: Cloud, caller: Operator, pk: Name, dn: Name) -> DeviceOut:
     """Locks a device out at once: its tokens stop to hold."""
-    return await _set_access(cloud, caller.tenant_id, pk, dn, "revoked")
+    return await _set_access(cloud, caller, pk, dn, "revoked")
 
 
-async def _set_access(cloud: Services, tenant_id: int, pk: str, dn: str, access: Access) -> DeviceOut:
+async def _set_access(cloud: Services, caller: Caller, pk: str, dn: str, access: Access) -> DeviceOut:
     async with cloud.db.write() as session:
-        device = await find_device(session, await find(session, tenant_id, pk), dn)
+        device = await find_device(session, await find(session, caller, pk), dn)
         if access == "revoked":
             device.generation += 1
         device.access = access
         await admit(session, device, cloud.now())
-    cloud.hub.publish(tenant_id, Event("device", device.id))
+        await audit.record(session, caller, f"device.{access}", f"{pk}/{dn}", cloud.now())
+    cloud.hub.publish(caller.tenant_id, Event("device", device.id))
     return DeviceOut(**out(cloud, device))
 
 
@@ -161,9 +164,10 @@ async def reissue_device(cloud: Cloud, caller: Operator, pk: Name, dn: Name) -> 
     """A new secret; the old one and all its tokens stop to hold. A dynamic device may register again."""
     ds, sealed = cloud.device_auth.new_secret()
     async with cloud.db.write() as session:
-        device = await find_device(session, await find(session, caller.tenant_id, pk), dn)
+        device = await find_device(session, await find(session, caller, pk), dn)
         device.ds_sealed = sealed
         device.generation += 1
         device.first_login_at = None
+        await audit.record(session, caller, "device.reissue", f"{pk}/{dn}", cloud.now())
     cloud.hub.publish(caller.tenant_id, Event("device", device.id))
     return DeviceSecret(dn=dn, ds=ds.hex())

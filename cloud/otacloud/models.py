@@ -16,6 +16,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from otacloud.schemas import Role
+
 # SQLite numbers rows by itself only for INTEGER PRIMARY KEY.
 RowId = BigInteger().with_variant(Integer, "sqlite")
 
@@ -57,9 +59,37 @@ class ApiToken(TenantRow):
 
     __tablename__ = "api_tokens"
     name: Mapped[str] = mapped_column(String(64))
-    role: Mapped[str] = mapped_column(String(16))
+    role: Mapped[Role] = mapped_column(String(16))
     digest: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)
+    product_id: Mapped[int | None] = mapped_column(
+        ForeignKey("products.id")
+    )  # only for this one; None: for all
     revoked_at: Mapped[int | None]
+
+
+class User(TenantRow):
+    """A person. `generation` grows with each change of the password: older sessions end."""
+
+    __tablename__ = "users"
+    name: Mapped[str] = mapped_column(String(64), unique=True)
+    role: Mapped[Role] = mapped_column(String(16))
+    password: Mapped[str] = mapped_column(String(128))  # argon2id
+    generation: Mapped[int] = mapped_column(default=1)
+    disabled_at: Mapped[int | None]
+
+
+class AuditEntry(TenantRow):
+    """Who did what. Rows are only added (triggers see to it), each with the hash of the one before."""
+
+    __tablename__ = "audit_entries"
+    __table_args__ = (UniqueConstraint("tenant_id", "number"),)
+    number: Mapped[int]  # 1, 2, 3, ... in the tenant
+    who: Mapped[str] = mapped_column(String(80))
+    action: Mapped[str] = mapped_column(String(64))
+    object: Mapped[str] = mapped_column(String(256))
+    detail: Mapped[dict[str, Any]]
+    previous: Mapped[str] = mapped_column(String(64))
+    hash: Mapped[str] = mapped_column(String(64))
 
 
 class Product(TenantRow):

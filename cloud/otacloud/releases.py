@@ -9,8 +9,8 @@ from otaspec.image import Image
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from otacloud import boards, jobs
-from otacloud.auth import Manager, Viewer
+from otacloud import audit, boards, jobs
+from otacloud.auth import Caller, Manager, Viewer
 from otacloud.errors import describe, refuse
 from otacloud.events import Event
 from otacloud.models import Job, Package, Product, Release
@@ -92,7 +92,7 @@ async def upload_release(
 ) -> ReleaseOut:
     """The body is the app image (`application/octet-stream`). Its packages are made afterwards."""
     async with cloud.db.read() as session:
-        product = await find(session, caller.tenant_id, pk)
+        product = await find(session, caller, pk)
         await _refuse_duplicate(session, product, version, board or product.board)
     with Upload(cloud.settings.max_image_size) as upload:
         async for data in request.stream():
@@ -111,7 +111,7 @@ async def upload_release(
             notes=notes,
             created_at=cloud.now(),
         )
-    return await _add(cloud, release)
+    return await _add(cloud, caller, release)
 
 
 def _check(upload: Upload) -> Image:
@@ -127,7 +127,7 @@ async def _refuse_duplicate(session: AsyncSession, product: Product, version: st
         raise refuse("VERSION_EXISTS", f"{version} for {board or 'a board'} of {product.pk}")
 
 
-async def _add(cloud: Services, release: Release) -> ReleaseOut:
+async def _add(cloud: Services, caller: Caller, release: Release) -> ReleaseOut:
     """Gives the release its seq and queues its packages, in one transaction."""
     async with cloud.db.write() as session:
         product = await session.get_one(Product, release.product_id, with_for_update=True)
@@ -140,6 +140,9 @@ async def _add(cloud: Services, release: Release) -> ReleaseOut:
         bases = ["", *await jobs.versions_in_use(session, release)]
         await jobs.add_jobs(session, release, bases, cloud.now())
         await session.flush()
+        said = {"seq": release.seq, "image_sha256": release.image_sha256}
+        named = f"{product.pk}/{release.version}"
+        await audit.record(session, caller, "release.upload", named, cloud.now(), **said)
         shown = await out(session, release)
     cloud.runner.kick()
     cloud.hub.publish(release.tenant_id, Event("release", release.id))
@@ -152,7 +155,7 @@ async def list_releases(
 ) -> list[ReleaseOut]:
     """Newest first."""
     async with cloud.db.read() as session:
-        product = await find(session, caller.tenant_id, pk)
+        product = await find(session, caller, pk)
         query = (
             select(Release).where(Release.product_id == product.id).order_by(Release.seq.desc()).limit(limit)
         )
@@ -165,7 +168,7 @@ async def show_release(
 ) -> ReleaseOut:
     """A release and how far its packages are."""
     async with cloud.db.read() as session:
-        product = await find(session, caller.tenant_id, pk)
+        product = await find(session, caller, pk)
         return await out(session, await find_release(session, product, version, board))
 
 
@@ -175,12 +178,13 @@ async def retry_release(
 ) -> ReleaseOut:
     """Queues its failed jobs again."""
     async with cloud.db.write() as session:
-        product = await find(session, caller.tenant_id, pk)
+        product = await find(session, caller, pk)
         release = await find_release(session, product, version, board)
         for job in await session.scalars(
             select(Job).where(Job.release_id == release.id, Job.state == "failed")
         ):
             job.state, job.attempts, job.code, job.detail = "queued", 0, 0, ""
+        await audit.record(session, caller, "release.retry", f"{pk}/{version}", cloud.now())
         await session.flush()
         shown = await out(session, release)
     cloud.runner.kick()

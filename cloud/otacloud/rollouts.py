@@ -6,8 +6,8 @@ from fastapi import APIRouter, Path, Query
 from sqlalchemy import func, insert, literal, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from otacloud import jobs
-from otacloud.auth import Operator, Viewer
+from otacloud import audit, jobs
+from otacloud.auth import Caller, Operator, Viewer
 from otacloud.errors import describe, refuse
 from otacloud.events import Event
 from otacloud.models import Device, Package, Product, Release, Rollout, Target
@@ -57,7 +57,7 @@ async def out(session: AsyncSession, rollout: Rollout) -> RolloutOut:
 async def create_rollout(cloud: Cloud, caller: Operator, pk: Name, given: RolloutIn) -> RolloutOut:
     """Starts at once. Deltas from versions that came into use since the upload are queued too."""
     async with cloud.db.write() as session:
-        product = await find(session, caller.tenant_id, pk)
+        product = await find(session, caller, pk)
         release = await find_release(session, product, given.version, given.board)
         await _refuse_failed(session, release)
         options = given.model_dump(include={"canary", "parallel", "stop_after_failures", "retry_after"})
@@ -75,6 +75,8 @@ async def create_rollout(cloud: Cloud, caller: Operator, pk: Name, given: Rollou
         await _add_targets(session, rollout, release, given.devices, cloud.now())
         await jobs.add_jobs(session, release, await jobs.versions_in_use(session, release), cloud.now())
         await session.flush()
+        said = {"version": release.version, "audience": rollout.audience, **options}
+        await audit.record(session, caller, "rollout.create", f"{pk}/{rollout.id}", cloud.now(), **said)
         shown = await out(session, rollout)
     cloud.runner.kick()
     cloud.hub.publish(caller.tenant_id, Event("rollout", rollout.id))
@@ -128,7 +130,7 @@ async def list_rollouts(
 ) -> list[RolloutOut]:
     """Newest first."""
     async with cloud.db.read() as session:
-        product = await find(session, caller.tenant_id, pk)
+        product = await find(session, caller, pk)
         query = (
             select(Rollout).where(Rollout.product_id == product.id).order_by(Rollout.id.desc()).limit(limit)
         )
@@ -139,7 +141,7 @@ async def list_rollouts(
 async def show_rollout(cloud: Cloud, caller: Viewer, pk: Name, rollout_id: RolloutId) -> RolloutDetail:
     """Counts, and the boards that failed with cause and remedy."""
     async with cloud.db.read() as session:
-        rollout = await find_rollout(session, await find(session, caller.tenant_id, pk), rollout_id)
+        rollout = await find_rollout(session, await find(session, caller, pk), rollout_id)
         shown = await out(session, rollout)
         failures = await _targets(session, rollout.id, "failed", 0, FAILURES_SHOWN)
     return RolloutDetail(**shown.model_dump(), failures=failures)
@@ -157,7 +159,7 @@ async def list_targets(
 ) -> list[TargetOut]:
     """Where each device stands in it, by name."""
     async with cloud.db.read() as session:
-        rollout = await find_rollout(session, await find(session, caller.tenant_id, pk), rollout_id)
+        rollout = await find_rollout(session, await find(session, caller, pk), rollout_id)
         return await _targets(session, rollout.id, state, offset, limit)
 
 
@@ -184,39 +186,39 @@ async def _targets(
 @router.post("/{rollout_id}/pause")
 async def pause_rollout(cloud: Cloud, caller: Operator, pk: Name, rollout_id: RolloutId) -> RolloutOut:
     """No further offers; boards that are under way go on."""
-    return await _move(cloud, caller.tenant_id, pk, rollout_id, ("running",), "paused")
+    return await _move(cloud, caller, pk, rollout_id, ("running",), "paused")
 
 
 @router.post("/{rollout_id}/resume")
 async def resume_rollout(cloud: Cloud, caller: Operator, pk: Name, rollout_id: RolloutId) -> RolloutOut:
     """Goes on, also after it stopped by itself; the next failure stops it again."""
-    return await _move(cloud, caller.tenant_id, pk, rollout_id, ("paused", "stopped"), "running")
+    return await _move(cloud, caller, pk, rollout_id, ("paused", "stopped"), "running")
 
 
 @router.post("/{rollout_id}/stop")
 async def stop_rollout(cloud: Cloud, caller: Operator, pk: Name, rollout_id: RolloutId) -> RolloutOut:
     """No further offers."""
-    return await _move(cloud, caller.tenant_id, pk, rollout_id, ("running", "paused"), "stopped", caller.name)
+    return await _move(cloud, caller, pk, rollout_id, ("running", "paused"), "stopped")
 
 
 async def _move(
     cloud: Services,
-    tenant_id: int,
+    caller: Caller,
     pk: str,
     rollout_id: int,
     before: tuple[str, ...],
     after: str,
-    who: str = "",
 ) -> RolloutOut:
     async with cloud.db.write() as session:
-        rollout = await find_rollout(session, await find(session, tenant_id, pk), rollout_id)
+        rollout = await find_rollout(session, await find(session, caller, pk), rollout_id)
         await session.refresh(rollout, with_for_update=True)
         if rollout.state not in before:
             raise refuse("STATE_CONFLICT", f"the rollout is {rollout.state}")
         rollout.state = after
-        rollout.why = f"stopped by {who}" if who else ""
+        rollout.why = f"stopped by {caller.name}" if after == "stopped" else ""
         rollout.finished_at = cloud.now() if after == "stopped" else None
         await session.flush()
+        await audit.record(session, caller, f"rollout.{after}", f"{pk}/{rollout_id}", cloud.now())
         shown = await out(session, rollout)
-    cloud.hub.publish(tenant_id, Event("rollout", rollout_id))
+    cloud.hub.publish(caller.tenant_id, Event("rollout", rollout_id))
     return shown

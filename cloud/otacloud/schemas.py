@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, SecretStr
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 Version = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\s/\x00-\x1f]+$")]
@@ -13,6 +13,83 @@ JobState = Literal["queued", "running", "done", "failed"]
 ReleaseState = Literal["building", "ready", "failed"]
 RolloutState = Literal["running", "paused", "stopped", "done"]
 TargetState = Literal["waiting", "offered", "deferred", "confirmed", "failed", "unneeded"]
+
+
+Role = Literal["viewer", "operator", "manager", "owner"]
+Password = Annotated[SecretStr, Field(min_length=10, max_length=128)]
+
+
+class Me(BaseModel):
+    name: str
+    kind: Literal["token", "user"]
+    role: Role
+    tenant: str
+
+
+class UserIn(BaseModel):
+    name: Name
+    role: Role
+    password: Password
+
+
+class UserChange(BaseModel):
+    role: Role | None = None
+    password: Password | None = None
+    disabled: bool | None = None
+
+
+class UserOut(BaseModel):
+    name: str
+    role: Role
+    created_at: int
+    disabled: bool
+
+
+class UserList(BaseModel):
+    users: list[UserOut]
+
+
+class TokenIn(BaseModel):
+    name: Name
+    role: Role
+    product: Name | None = Field(None, description="Only for this product; left out: for all.")
+
+
+class TokenOut(BaseModel):
+    id: int
+    name: str
+    role: Role
+    product: str | None
+    created_at: int
+    revoked_at: int | None
+
+
+class TokenSecret(TokenOut):
+    token: str = Field(description="Shown this once.")
+
+
+class TokenList(BaseModel):
+    tokens: list[TokenOut]
+
+
+class AuditOut(BaseModel):
+    number: int
+    created_at: int
+    who: str
+    action: str
+    object: str
+    detail: dict[str, Any]
+    hash: str
+
+
+class AuditList(BaseModel):
+    entries: list[AuditOut]
+
+
+class AuditCheck(BaseModel):
+    entries: int = Field(description="Entries that are whole and in their place.")
+    head: str = Field(description="Hash of the last of them.")
+    broken_at: int | None = Field(description="Number of the first that was changed, added or taken out.")
 
 
 class Problem(BaseModel):

@@ -55,6 +55,54 @@ def _(made: schemas.ProductSecret) -> None:
     say(f"signs with {made.kid}, public key {made.public_key}")
 
 
+def _table(*titles: str) -> Table:
+    return Table(*titles, box=None, pad_edge=False)
+
+
+@show.register
+def _(user: schemas.UserOut) -> None:
+    say(f"{user.name}: {user.role}{', disabled' if user.disabled else ''}")
+
+
+@show.register
+def _(found: schemas.UserList) -> None:
+    for user in found.users:
+        show(user)
+
+
+@show.register
+def _(token: schemas.TokenOut) -> None:
+    state = f"revoked {moment(token.revoked_at)}" if token.revoked_at else "in force"
+    say(f"{token.id} {token.name}: {token.role} of {token.product or 'all products'}, {state}")
+
+
+@show.register
+def _(made: schemas.TokenSecret) -> None:
+    say(made.token)
+
+
+@show.register
+def _(found: schemas.TokenList) -> None:
+    for token in found.tokens:
+        show(token)
+
+
+@show.register
+def _(found: schemas.AuditList) -> None:
+    table = _table("", "when (UTC)", "who", "what", "to")
+    for e in found.entries:
+        table.add_row(str(e.number), moment(e.created_at).removesuffix(" UTC"), e.who, e.action, e.object)
+    console.out.print(table)
+
+
+@show.register
+def _(check: schemas.AuditCheck) -> None:
+    if check.broken_at is None:
+        say(f"{check.entries} entries, whole; the last has the hash {check.head}")
+    else:
+        say(f"entry {check.broken_at} was changed, added or taken out; {check.entries} before it are whole")
+
+
 @show.register
 def _(made: schemas.DeviceSecret) -> None:
     say(f"device {made.dn}")
@@ -63,7 +111,7 @@ def _(made: schemas.DeviceSecret) -> None:
 
 @show.register
 def _(found: schemas.DevicePage) -> None:
-    table = Table("device", "version", "state", "error", "seen (UTC)", box=None, pad_edge=False)
+    table = _table("device", "version", "state", "error", "seen (UTC)")
     for d in found.devices:
         state = d.state if d.access == "approved" else d.access
         table.add_row(

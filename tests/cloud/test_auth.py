@@ -14,8 +14,16 @@ BODIES: dict[str, Any] = {
     "PATCH /api/v1/products/{pk}": {"name": "taken"},
     "POST /api/v1/products/{pk}/devices": {"dn": "new"},
     "POST /api/v1/products/{pk}/rollouts": {"version": "1.0.0"},
+    "POST /api/v1/users": {"name": "eve", "role": "viewer", "password": "long enough a password"},
+    "PATCH /api/v1/users/{name}": {"role": "viewer"},
+    "POST /api/v1/tokens": {"name": "ci", "role": "viewer"},
 }
-NAMES = {"pk": "thermostat", "dn": "kitchen", "version": "1.0.0", "rollout_id": "1"}
+NAMES = {
+    **{"pk": "thermostat", "dn": "kitchen", "version": "1.0.0", "rollout_id": "1"},
+    **{"name": "ada", "token_id": "2"},
+}
+PASSWORD = "correct horse battery"
+OWNERS_ONLY = ("/secret", "/users", "/tokens", "/audit", "/audit/check")  # of what only looks
 
 
 def endpoints() -> Iterator[tuple[str, str]]:
@@ -45,6 +53,9 @@ async def full(service: Service) -> Service:
     await service.release("1.0.0", image())
     await service.built("1.0.0")
     await service.call("POST", "/products/thermostat/rollouts", 201, json={"version": "1.0.0"})
+    await service.call("POST", "/tokens", 201, json={"name": "spare", "role": "viewer"})
+    body = {"name": "ada", "role": "manager", "password": PASSWORD}
+    await service.call("POST", "/users", 201, json=body)
     return service
 
 
@@ -73,7 +84,7 @@ async def test_another_tenants_things_are_not_there(full: Service) -> None:
     token = await token_of(full, "owner", "rival")
     for method, path in ALL:
         status = await call(full, method, path, token)
-        if "{pk}" in path:
+        if "{" in path:
             assert status == 404, (method, path)
     listed = await full.http.get("/api/v1/products", headers={"Authorization": f"Bearer {token}"})
     assert [p["pk"] for p in listed.json()] == ["other"]
@@ -83,8 +94,29 @@ async def test_a_viewer_changes_nothing_and_sees_no_secret(full: Service) -> Non
     token = await token_of(full, "viewer")
     for method, path in ALL:
         status = await call(full, method, path, token)
-        expected = 403 if method != "GET" or path.endswith("/secret") else 200
+        expected = 403 if method != "GET" or path.endswith(OWNERS_ONLY) else 200
         assert status == expected, (method, path)
+
+
+async def test_a_token_for_one_product_sees_no_other(full: Service) -> None:
+    await full.product("camera")
+    made = await full.call("POST", "/tokens", 201, json={"name": "ci", "role": "owner", "product": "camera"})
+    for method, path in ALL:
+        if "{pk}" in path:
+            assert await call(full, method, path, made["token"]) == 404, (method, path)
+    assert await call(full, "POST", "/api/v1/products", made["token"]) == 403
+    listed = await full.http.get("/api/v1/products", headers={"Authorization": f"Bearer {made['token']}"})
+    assert [p["pk"] for p in listed.json()] == ["camera"]
+
+
+async def test_everything_that_changes_something_is_in_the_audit_log(full: Service) -> None:
+    for method, path in ALL:
+        if method != "GET" or path.endswith("/secret"):
+            before = (await full.call("GET", "/audit/check"))["entries"]
+            status = await call(full, method, path, full.token)
+            after = await full.call("GET", "/audit/check")
+            assert after["entries"] - before == (status < 300), (method, path, status)
+            assert after["broken_at"] is None
 
 
 async def test_an_operator_makes_no_release(full: Service) -> None:

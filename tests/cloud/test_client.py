@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import uvicorn
+from click.testing import Result
 from otacloud import schemas
 from otacloud.app import build_services, create_app, prepare
 from otacloud.cli import app as cli
@@ -117,8 +118,23 @@ def test_a_refused_command_raises_what_the_root_command_explains(url: str) -> No
     assert done.exception.name == "NOT_FOUND"
 
 
-def test_token_is_made_on_the_servers_machine(tmp_path: Path) -> None:
-    made = CliRunner().invoke(cli, ["token", "create", "ci", "--role", "manager", "--data", str(tmp_path)])
-    assert made.stdout.startswith("drb_")
-    wrong = CliRunner().invoke(cli, ["token", "create", "ci", "--role", "king", "--data", str(tmp_path)])
-    assert isinstance(wrong.exception, OtaError)
+def test_people_tokens_and_audit(url: str) -> None:
+    assert "ada: manager" in run(
+        url, "user", "create", "ada", "--role", "manager", "--password", "long enough!"
+    )
+    assert "ada" in run(url, "user", "list")
+    assert "disabled" in run(url, "user", "disable", "ada")
+    made = json.loads(run(url, "token", "create", "ci", "--role", "manager", "--json"))
+    assert "manager of all products, in force" in run(url, "token", "list")
+    assert "revoked" in run(url, "token", "revoke", str(made["id"]))
+    assert "token.revoke" in run(url, "audit", "list")
+    assert "whole" in run(url, "audit", "check")
+
+
+def test_recover_on_the_servers_machine(tmp_path: Path) -> None:
+    def recover(*options: str) -> Result:
+        return CliRunner().invoke(cli, ["recover", "--data", str(tmp_path), *options])
+
+    assert recover().stdout.startswith("drb_")
+    assert isinstance(recover("--tenant", "acme").exception, OtaError)
+    assert recover("--tenant", "acme", "--create").stdout.startswith("drb_")

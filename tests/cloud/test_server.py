@@ -127,7 +127,7 @@ async def test_sigterm_ends_politely_with_an_open_page_and_a_running_job(tmp_pat
     async with serving(tmp_path) as service:
         board = (await boards_on(service, 1, "a" * 64))[0]
         await service.call("POST", "/products/thermostat/releases?version=1.1.0", content=image())
-        await service.http.post("/sign-in", data={"token": service.token})
+        await service.http.post("/sign-in", data={"secret": service.token})
         async with service.http.stream("GET", "/products/thermostat/events") as stream:
             lines = stream.aiter_lines()
             assert await anext(lines) == "retry: 2000"
@@ -159,7 +159,7 @@ async def test_tls(tmp_path: Path) -> None:
         async with httpx.AsyncClient(base_url=service.http.base_url, verify=trust) as http:
             challenge = await http.post("/v1/challenge", json={"pk": "p", "dn": "d"})
             assert challenge.status_code == 200
-            signed_in = await http.post("/sign-in", data={"token": service.token})
+            signed_in = await http.post("/sign-in", data={"secret": service.token})
             assert "Secure" in signed_in.headers["set-cookie"]
         with pytest.raises(httpx.ConnectError):
             await service.http.get("/")  # that client does not know the authority

@@ -13,7 +13,7 @@ from tests.cloud.kit import Board, Service, image, joined
 async def board(service: Service) -> Board:
     board = await joined(service, await service.product(name="Thermo <stat>"), "kitchen")
     await board.poll()
-    await service.http.post("/sign-in", data={"token": service.token})
+    await service.http.post("/sign-in", data={"secret": service.token})
     return board
 
 
@@ -21,7 +21,7 @@ async def test_only_for_those_who_signed_in(service: Service) -> None:
     for path in ("/", "/products/thermostat", "/products/thermostat/events"):
         answer = await service.http.get(path)
         assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in")
-    wrong = await service.http.post("/sign-in", data={"token": "drb_wrong"})
+    wrong = await service.http.post("/sign-in", data={"secret": "drb_wrong"})
     assert wrong.status_code == 401
     assert "set-cookie" not in wrong.headers
 

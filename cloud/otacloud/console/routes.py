@@ -12,7 +12,7 @@ from otacloud.console import live, views
 from otacloud.console.pages import HERE, page
 from otacloud.console.session import COOKIE, SameOrigin, SignedIn, SignInFirst, sign_in
 from otacloud.errors import body, refuse
-from otacloud.products import find
+from otacloud.products import find, visible
 from otacloud.schemas import Name
 from otacloud.services import Cloud
 
@@ -28,11 +28,15 @@ async def sign_in_page() -> HTMLResponse:
 
 
 @router.post("/sign-in", dependencies=[SameOrigin])
-async def sign_in_form(cloud: Cloud, token: Annotated[str, Form(max_length=256)]) -> Response:
-    """The token comes in a form, never in a URL, where it would be logged."""
+async def sign_in_form(
+    cloud: Cloud,
+    secret: Annotated[str, Form(max_length=256)],
+    name: Annotated[str, Form(max_length=64)] = "",
+) -> Response:
+    """Secrets come in a form, never in a URL, where they would be logged."""
     response = RedirectResponse("/", 303)
     try:
-        await sign_in(cloud, token, response)
+        await sign_in(cloud, name.strip(), secret, response)
     except OtaError as problem:
         return page("sign_in.html", 401, problem=body(problem))
     return response
@@ -49,7 +53,7 @@ async def sign_out() -> Response:
 async def start_page(cloud: Cloud, viewer: SignedIn) -> Response:
     """The first product, or how to make one."""
     async with cloud.db.read() as session:
-        products = await views.products(session, viewer.tenant_id)
+        products = await visible(session, viewer)
     if not products:
         return page("welcome.html", viewer=viewer)
     return RedirectResponse(f"/products/{products[0].pk}", 303)
@@ -60,13 +64,13 @@ async def fleet_page(
     cloud: Cloud, viewer: SignedIn, pk: Name, q: Search = "", offset: Offset = 0
 ) -> HTMLResponse:
     async with cloud.db.read() as session:
-        product = await find(session, viewer.tenant_id, pk)
+        product = await find(session, viewer, pk)
         look = views.Look(product.id, q, offset)
         return page(
             "fleet.html",
             viewer=viewer,
             product=product,
-            products=await views.products(session, viewer.tenant_id),
+            products=await visible(session, viewer),
             devices=await views.device_list(cloud, session, look),
             rollouts=await views.rollout_list(session, product.id),
             releases=await views.release_list(session, product.id),
@@ -78,7 +82,7 @@ async def events(
     cloud: Cloud, viewer: SignedIn, pk: Name, q: Search = "", offset: Offset = 0
 ) -> StreamingResponse:
     async with cloud.db.read() as session:
-        product = await find(session, viewer.tenant_id, pk)
+        product = await find(session, viewer, pk)
     body = live.stream(cloud, viewer.tenant_id, views.Look(product.id, q, offset))
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(body, headers=headers, media_type="text/event-stream")
@@ -100,7 +104,7 @@ async def move_rollout(
     move: Literal["pause", "resume", "stop"],
 ) -> Response:
     """The buttons do what the API does."""
-    if viewer.role == "viewer":
+    if not viewer.may("operator"):
         raise refuse("NOT_ALLOWED", "this needs the role operator")
     await _MOVES[move](cloud, viewer, pk, rollout_id)
     return RedirectResponse(f"/products/{pk}", 303)

@@ -1,4 +1,4 @@
-"""Who looks at the pages: a sealed cookie that stands for an API token."""
+"""Who looks at the pages: a sealed cookie that stands for a person or an API token."""
 
 import struct
 from typing import Annotated
@@ -6,44 +6,66 @@ from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 from fastapi.responses import Response
-from sqlalchemy import select
 
-from otacloud.auth import Caller, caller_of
+from otacloud import users
+from otacloud.auth import Caller, caller_for, caller_of
 from otacloud.errors import refuse
-from otacloud.models import ApiToken
+from otacloud.models import ApiToken, User
 from otacloud.services import Cloud, Services
+from otacloud.users import check_password
 from otacloud.vault import SealBroken
 
 COOKIE = "driblet_session"
 LIFE = 12 * 3600
-_CLAIMS = struct.Struct(">QQ")  # token id, time of expiry
+_CLAIMS = struct.Struct(">BQIQ")  # kind, id of token or user, generation of the user, time of expiry
+_KINDS = ("token", "user")
 
 
 class SignInFirst(Exception):  # noqa: N818 - an instruction, not an error
     """Leads to the sign-in page."""
 
 
-async def sign_in(cloud: Services, token: str, response: Response) -> None:
-    """Sets the cookie; TOKEN_INVALID. Not readable by scripts, not sent by other sites' forms."""
-    caller = await caller_of(cloud, token.strip())
+def start(cloud: Services, caller: Caller, generation: int, response: Response) -> None:
+    """Sets the cookie. Not readable by scripts, not sent by other sites' forms."""
     expires = cloud.now() + LIFE
-    sealed = cloud.vault.seal(_CLAIMS.pack(caller.token_id, expires), "session").hex()
+    claims = _CLAIMS.pack(_KINDS.index(caller.kind), caller.id, generation, expires)
     response.set_cookie(
-        COOKIE, sealed, max_age=LIFE, httponly=True, samesite="lax", secure=cloud.settings.secure_cookies
+        COOKIE,
+        cloud.vault.seal(claims, "session").hex(),
+        max_age=LIFE,
+        httponly=True,
+        samesite="lax",
+        secure=cloud.settings.secure_cookies,
     )
+
+
+async def sign_in(cloud: Services, name: str, secret: str, response: Response) -> None:
+    """By name and password, or by a token without a name; TOKEN_INVALID."""
+    if name:
+        user = await check_password(cloud, name, secret)
+        start(cloud, users.caller_for(user), user.generation, response)
+    else:
+        start(cloud, await caller_of(cloud, secret.strip()), 0, response)
 
 
 async def _viewer(request: Request, cloud: Cloud) -> Caller:
     try:
         sealed = bytes.fromhex(request.cookies.get(COOKIE, ""))
-        token_id, expires = _CLAIMS.unpack(cloud.vault.open(sealed, "session"))
+        kind, row_id, generation, expires = _CLAIMS.unpack(cloud.vault.open(sealed, "session"))
     except (ValueError, struct.error, SealBroken):
         raise SignInFirst from None
-    async with cloud.db.read() as session:
-        row = await session.scalar(select(ApiToken).where(ApiToken.id == token_id))
-    if row is None or row.revoked_at is not None or expires <= cloud.now():
+    if expires <= cloud.now():
         raise SignInFirst
-    return Caller(row.tenant_id, row.id, row.name, row.role)
+    async with cloud.db.read() as session:
+        if _KINDS[kind] == "user":
+            user = await session.get(User, row_id)
+            if user is None or user.disabled_at is not None or user.generation != generation:
+                raise SignInFirst
+            return users.caller_for(user)
+        token = await session.get(ApiToken, row_id)
+        if token is None or token.revoked_at is not None:
+            raise SignInFirst
+        return caller_for(token)
 
 
 def same_origin(request: Request) -> None:

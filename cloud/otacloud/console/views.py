@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from otacloud import devices, releases, rollouts
-from otacloud.models import Device, Product, Release, Rollout
+from otacloud.models import Device, Release, Rollout
 from otacloud.schemas import DeviceOut, ReleaseOut, RolloutOut
 from otacloud.services import Services
 
@@ -79,11 +79,6 @@ async def release_list(session: AsyncSession, product_id: int) -> list[ReleaseOu
     query = select(Release).where(Release.product_id == product_id).order_by(Release.seq.desc())
     rows = (await session.scalars(query.limit(RELEASES_SHOWN))).all()
     return [await releases.out(session, release) for release in rows]
-
-
-async def products(session: AsyncSession, tenant_id: int) -> list[Product]:
-    query = select(Product).where(Product.tenant_id == tenant_id).order_by(Product.pk)
-    return list(await session.scalars(query))
 
 
 def slices(rollout: RolloutOut) -> list[dict[str, Any]]:
