@@ -35,8 +35,11 @@ def strip_constants(source: str) -> str:
 
 
 class _Loader(SourceFileLoader):
-    def source_to_code(self, data: bytes, path: str) -> "object":  # type: ignore[override]
-        return super().source_to_code(strip_constants(strip(data.decode())), path)
+    def get_code(self, fullname: str) -> "object":  # type: ignore[override]
+        """Always from the source: a .pyc beside it may hold what an installer compiled, words and all."""
+        path = self.get_filename(fullname)
+        source = self.get_data(path).decode()
+        return compile(strip_constants(strip(source)), path, "exec")
 
 
 class _Finder:
