@@ -13,6 +13,7 @@ from otacloud import (
     deviceapi,
     devices,
     errors,
+    health,
     packages,
     products,
     releases,
@@ -27,6 +28,7 @@ from otacloud.engine import Engine, ProcessEngine
 from otacloud.events import Hub
 from otacloud.jobs import Runner
 from otacloud.limits import BodyLimit
+from otacloud.metrics import Metrics
 from otacloud.presence import Presence
 from otacloud.services import Services, unix_time
 from otacloud.settings import Settings
@@ -43,6 +45,7 @@ ROUTERS = (
     rollouts.router,
     deviceapi.router,
     packages.router,
+    health.router,
 )
 
 
@@ -69,6 +72,7 @@ def build_services(
         presence=Presence(db),
         runner=Runner(db, storage, vault, hub, engine, now),
         device_auth=DeviceAuth(vault),
+        metrics=Metrics(),
         now=now,
     )
 

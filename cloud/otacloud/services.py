@@ -11,6 +11,7 @@ from otacloud.db import Database
 from otacloud.deviceauth import DeviceAuth
 from otacloud.events import Hub
 from otacloud.jobs import Runner
+from otacloud.metrics import Metrics
 from otacloud.presence import Presence
 from otacloud.settings import Settings
 from otacloud.storage import Storage
@@ -31,6 +32,7 @@ class Services:
     presence: Presence
     runner: Runner
     device_auth: DeviceAuth
+    metrics: Metrics
     now: Callable[[], int] = field(default=unix_time)
 
 

@@ -1,6 +1,6 @@
 """Who plays in the demo: two images, and three boards that begin on the first one."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from otaboards.loader import Board as BoardKind
 from otaboards.runtime import Runtime
 from otasim import files
 from otasim.board import Board, Event, Options
-from otasim.faults import Cut, Faults
+from otasim.faults import NONE, Cut, Faults
 from otaspec import image_file
 from otaspec.errors import InputError, error
 from otaspec.image import chip_name
@@ -91,35 +91,37 @@ def _app_image(path: Path) -> tuple[bytes, int]:
         raise error(problem.code, f"{path.name}: {problem.evidence}"[:120]) from problem
 
 
-def boards(
+def board(
     play: Play,
     folder: Path,
     runtime: Runtime,
+    name: str,
     settings: Mapping[str, str | bytes | int],
-    faults: Sequence[Faults],
+    *,
     on_event: Callable[[Event], None],
-) -> list[Board]:
-    """The boards, with fresh flash files in `folder`. faults: one plan a board."""
+    faults: Faults = NONE,
+    heap: str = "",
+    max_boots: int = 0,
+) -> Board:
+    """A board called `name` on the old image, with a fresh flash file in `folder`."""
     unpacked = folder / "unpacked"
     unpacked.mkdir(parents=True, exist_ok=True)
     options = Options(
         bundle=play.bundle,
         unpack_into=unpacked,
-        heap=str(play.kind.heap),
+        heap=heap or str(play.kind.heap),
         watchdog_ms=BOOTLOADER_WATCHDOG_MS,
+        max_boots=max_boots,
     )
-    made = []
-    for name, plan in zip(NAMES, faults, strict=True):
-        flash = files.create(
-            folder / f"{name}.bin",
-            flash_size=play.kind.flash_size,
-            rows=play.kind.rows,
-            images={0: play.old},
-            chip_id=play.kind.chip_id,
-            settings={**PACE, **settings, "dn": name, "version": play.old_version},
-        )
-        made.append(Board(flash, runtime, options, plan, on_event))
-    return made
+    flash = files.create(
+        folder / f"{name}.bin",
+        flash_size=play.kind.flash_size,
+        rows=play.kind.rows,
+        images={0: play.old},
+        chip_id=play.kind.chip_id,
+        settings={**PACE, **settings, "dn": name, "version": play.old_version},
+    )
+    return Board(flash, runtime, options, faults, on_event)
 
 
 def cut_in_the_middle(play: Play) -> Faults:

@@ -3,12 +3,11 @@
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import otaagent
 import otaspec
 from otaboards.mpy import HOST_ONLY, compile_tree
-from otacloud.schemas import DeviceDetail, DeviceOut, JobOut
+from otacloud.schemas import DeviceOut, JobOut
 from otasim.board import Board
 from otasim.parts import layout as rtc_words
 from otaspec import otadata, partition
@@ -17,7 +16,6 @@ from driblet.demo.cast import Play
 from driblet.demo.summary import BoardResult
 
 CODECS = {0: "full image", 1: "heatshrink", 2: "bsdiff-heatshrink", 3: "address-aware"}
-FINAL = ("confirmed", "reverted", "failed")
 
 
 def digest(image: bytes) -> str:
@@ -70,11 +68,6 @@ def _state(said: str, word: int) -> str:
     if said == "confirmed" and word != otadata.VALID:
         return f"confirmed, but {otadata.STATE_NAMES.get(word, word)} on flash"
     return said
-
-
-def last_end(device: DeviceDetail) -> dict[str, Any]:
-    """The figures that a board sent with its last final report."""
-    return next((report.data for report in device.reports if report.state in FINAL), {})
 
 
 def agent_size() -> int:

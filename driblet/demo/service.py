@@ -9,8 +9,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import httpx
 from otacloud.client import Client
 from otaspec.errors import error
+from prometheus_client.parser import text_string_to_metric_families
 
 START_SECONDS = 30
 STOP_SECONDS = 10
@@ -35,6 +37,13 @@ async def running(data: Path) -> AsyncIterator[tuple[Client, str]]:
             yield client, token
     finally:
         await _end(process)
+
+
+def bytes_sent(client: Client) -> int:
+    """Bytes of packages that the service handed out since its start, as its metrics say."""
+    text = httpx.get(f"{client.server}/metrics", timeout=10).raise_for_status().text
+    family = next(f for f in text_string_to_metric_families(text) if f.name == "driblet_package_bytes")
+    return int(family.samples[0].value)
 
 
 async def _announced(process: asyncio.subprocess.Process, data: Path) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from otasim.board import Board, Event
 from otasim.faults import NONE
 from otasim.fleet import Fleet
 
-from driblet.demo import cast, evidence, service
+from driblet.demo import cast, evidence, heap, service
 from driblet.demo.cast import Play
 from driblet.demo.summary import BoardResult, Summary, show
 from driblet.demo.view import Line, View, view
@@ -23,6 +23,7 @@ from driblet.demo.view import Line, View, view
 PATIENCE_SECONDS = 240  # a run that takes longer is called failed
 SETTLE_SECONDS = 3  # how long a stopped rollout must be seen to leave the other boards alone
 LOOK_SECONDS = 0.2
+UNLUCKY = "east"  # the board whose power is cut
 RETRY_SECONDS = 2  # until a board that put an update off is offered it again
 
 # What each bad release must be reported as.
@@ -42,6 +43,7 @@ class Scene:
     play: Play
     client: Client
     product: ProductSecret
+    settings: dict[str, str | bytes | int]
     boards: list[Board]
     fleet: Fleet
     lines: dict[str, Line]
@@ -61,7 +63,9 @@ async def run(play: Play, runtime: Runtime, build: Path, keep: bool) -> Summary:
         scene = _stage(play, client, product, folder, runtime)
         async with scene.fleet:
             seconds = await _roll_out(scene)
-            summary = await _summary(scene, seconds)
+            sent = await to_thread(service.bytes_sent, client)
+            heap_peak = 0 if play.bad else await _working_heap(scene, folder, runtime)
+            summary = await _summary(scene, seconds, sent, heap_peak)
             summary.write(build / "demo.json")
             if keep:
                 show(summary, console.err)
@@ -96,9 +100,14 @@ def _stage(play: Play, client: Client, product: ProductSecret, folder: Path, run
         if event.kind == "exit" and event.data["why"] == "power-cut":
             lines[event.board].note = "power was cut here"
 
-    faults = [NONE, NONE if play.bad else cast.cut_in_the_middle(play), NONE]
-    boards = cast.boards(play, folder, runtime, settings, faults, on_event)
-    return Scene(play, client, product, boards, Fleet(boards), lines)
+    cut = NONE if play.bad else cast.cut_in_the_middle(play)
+    boards = [
+        cast.board(
+            play, folder, runtime, name, settings, on_event=on_event, faults=cut if name == UNLUCKY else NONE
+        )
+        for name in lines
+    ]
+    return Scene(play, client, product, settings, boards, Fleet(boards), lines)
 
 
 async def _roll_out(scene: Scene) -> float:
@@ -109,7 +118,9 @@ async def _roll_out(scene: Scene) -> float:
     with view(list(scene.lines.values()), title, console.err) as shown:
         while len(scene.devices) < len(scene.boards) and time.monotonic() < deadline:
             await _look(scene, shown)
-        given = RolloutIn(version=play.new_version, canary=1, retry_after=RETRY_SECONDS)
+        given = RolloutIn(
+            version=play.new_version, devices=list(scene.lines), canary=1, retry_after=RETRY_SECONDS
+        )
         began = time.monotonic()
         number = (await to_thread(client.create_rollout, pk, given)).id
         scene.rollout = await to_thread(client.rollout, pk, number)
@@ -156,7 +167,15 @@ def _over(scene: Scene) -> bool:
     return scene.rollout is not None and scene.rollout.state in ("done", "stopped")
 
 
-async def _summary(scene: Scene, seconds: float) -> Summary:
+async def _working_heap(scene: Scene, folder: Path, runtime: Runtime) -> int:
+    with console.err.status("measuring the heap: the same update on boards with ever smaller heaps"):
+        bench = heap.Bench(
+            scene.play, scene.client, scene.product.pk, folder / "heap", runtime, scene.settings
+        )
+        return await heap.working_heap(bench)
+
+
+async def _summary(scene: Scene, seconds: float, sent: int, heap_peak: int) -> Summary:
     """What the flash files say, beside what the service says."""
     play, client, pk = scene.play, scene.client, scene.product.pk
     if scene.rollout is None or len(scene.devices) < len(scene.boards):
@@ -166,7 +185,6 @@ async def _summary(scene: Scene, seconds: float) -> Summary:
         result.error = result.error or next(iter(scene.reverts.get(result.name, [])), "")
     jobs = (await to_thread(client.release, pk, play.new_version)).jobs
     made = evidence.best_job(jobs, play)
-    ends = [evidence.last_end(await to_thread(client.device, pk, name)) for name in scene.lines]
     return Summary(
         product=pk,
         target=play.new_version,
@@ -174,9 +192,9 @@ async def _summary(scene: Scene, seconds: float) -> Summary:
         package_size=made.size or 0,
         patch_size=made.payload_size or 0,
         codec=evidence.codec_name(made.codec),
-        bytes_sent=sum(end.get("bytes_received", 0) for end in ends),
+        bytes_sent=sent,
         seconds=round(seconds, 1),
-        heap_peak=max((end.get("heap_peak", 0) for end in ends), default=0),
+        heap_peak=heap_peak,
         agent_mpy=evidence.agent_size(),
         rollout_state=scene.rollout.state,
         rollout_reason=scene.rollout.why,

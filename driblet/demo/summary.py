@@ -59,6 +59,7 @@ def size(count: int) -> str:
 
 def show(summary: Summary, console: Console) -> None:
     """Prints the summary; fits 80 columns."""
+    working = f"{size(summary.heap_peak)} above the agent at rest" if summary.heap_peak else "not measured"
     figures = Table(box=None, show_header=False, padding=(0, 1))
     figures.add_column(style="bold", no_wrap=True)
     figures.add_column()
@@ -67,7 +68,7 @@ def show(summary: Summary, console: Console) -> None:
         ("package", f"{size(summary.package_size)} (patch {size(summary.patch_size)}, {summary.codec})"),
         ("sent", f"{size(summary.bytes_sent)} to {len(summary.boards)} boards, {summary.saved:.1f} % saved"),
         ("time", f"{summary.seconds:.1f} s from rollout to the last board"),
-        ("working heap", f"{size(summary.heap_peak)} on the board above the idle agent"),
+        ("working heap", working),
         ("agent", f"{size(summary.agent_mpy)} of .mpy, contract included"),
         ("rollout", " ".join(filter(None, (summary.rollout_state, summary.rollout_reason)))),
     ]

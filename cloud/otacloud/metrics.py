@@ -1,0 +1,19 @@
+"""What the service counts, in Prometheus' words; health.py shows it."""
+
+from prometheus_client import CollectorRegistry, Counter
+
+
+class Metrics:
+    """One registry for each service, so that two in one process do not share their counts."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.package_bytes = Counter(
+            "driblet_package_bytes", "Bytes of packages handed to boards or caches.", registry=self.registry
+        )
+        self.package_requests = Counter(
+            "driblet_package_requests",
+            "Requests for packages, by HTTP status.",
+            ["status"],
+            registry=self.registry,
+        )
