@@ -43,6 +43,8 @@ class Agent:
             "state": "idle", "step": 0, "version": board.version, "slot": board.running.label,
             "code": 0, "bytes": 0, "heap": 0,
         }  # fmt: skip
+        gc.collect()
+        self.rest = gc.mem_alloc()  # bytes in use before anything was done
         self.lock = asyncio.Lock()  # one call to a server at a time
         self.fresh = asyncio.Event()  # there is something to report
         self.app = None
@@ -121,7 +123,7 @@ class Agent:
         status["bytes"] = self.download.received
         gc.collect()
         status["heap"] = gc.mem_alloc()
-        self.reports.stats.saw(status["heap"])
+        self.reports.stats.saw(status["heap"] - self.rest)
         if self.config.dev:
             print("@driblet " + json.dumps(status))
 
