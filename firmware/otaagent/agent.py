@@ -200,8 +200,7 @@ class Agent:
             failed = error(_SERVER_UNREACHABLE, "no server is set")
             for server in list(self.servers):
                 try:
-                    await self._log_in(server)
-                    await self.reports.send(server)
+                    await self._send_reports(server)
                     answer = await server.poll(self.inventory())
                     self._heed(answer)
                     return answer.get("update"), server
@@ -218,17 +217,22 @@ class Agent:
         async with self.lock:
             server = self.servers[0]
             try:
-                await self._log_in(server)
-                await self.reports.send(server)
-                if self.log_due:
-                    await server.upload_log(self.board.last_words() + self.log.text())
-                    self.log_due = False
+                await self._send_reports(server)
             except ServerError as e:
-                self.log("reports are kept:", e)
+                self.log(server.base, e)
                 self.client.close()
 
-    async def _log_in(self, server: "Server") -> None:
+    async def _send_reports(self, server: "Server") -> None:
+        """Log in, then send what is queued. A server that takes no reports may still have an update."""
         self.reports.begin_after(await server.log_in())
+        try:
+            await self.reports.send(server)
+            if self.log_due:
+                await server.upload_log(self.board.last_words() + self.log.text())
+                self.log_due = False
+        except ServerError as e:
+            self.log("reports are kept:", e)
+            self.client.close()
 
     def _heed(self, answer: dict) -> None:
         seconds = answer.get("poll_interval")

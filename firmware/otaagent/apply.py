@@ -79,6 +79,10 @@ class Writer:
             at += len(part)
             done += len(part)
 
+    def pause(self) -> None:
+        """Nothing more comes for now: keep how far it went."""
+        self._hints.done(self._name, self._first + self.at // SECTOR)
+
     @property
     def done(self) -> bool:
         return self.at == self.size

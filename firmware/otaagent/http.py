@@ -336,7 +336,7 @@ def _head(method: str, origin: tuple, headers: dict, body: bytes) -> bytes:
 class Pace:
     """Minimum rate and total deadline of a download: stops the endless and the trickling kind."""
 
-    def __init__(self, rate: int, deadline: int, window: int = 30) -> None:
+    def __init__(self, rate: int, deadline: int, window: int) -> None:
         """At least `rate` bytes/s over each `window` s, and at most `deadline` s (below six days) in all."""
         self._least = rate * window
         self._window = window * 1000

@@ -60,10 +60,11 @@ class Hints:
     sector was in work when the power went.
     """
 
-    def __init__(self, book: Journal, digest: bytes) -> None:
+    def __init__(self, book: Journal, digest: bytes, goes_on: bool) -> None:
         self._book = book
         hint = book.get(HINT)
-        ours = hint and hint["session"] == digest[:8]
+        # (A session that failed left its hint, whose marks still count.)
+        ours = goes_on and hint and hint["session"] == digest[:8]
         self._record = journal.dirty(hint)
         self._record["session"] = digest[:8]
         for name in ("staged", "written"):

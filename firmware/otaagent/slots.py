@@ -40,10 +40,14 @@ class Slot:
         self.partition.readblocks(at // SECTOR, mv, at % SECTOR)
 
     def erase(self, sector: int) -> None:
+        """Erase, and look: a cell that stays 0 would spoil what is programmed over it."""
         try:
             failed = self.partition.ioctl(_ERASE_BLOCK, sector)
         except OSError as e:
             failed = e
+        if not failed and not self.encrypted:  # encrypted flash reads as noise where it is erased
+            self.readinto(sector * SECTOR, _CHECK)
+            failed = CHECK.count(b"\xff") != SECTOR and "not blank"
         if failed:
             raise error(_FLASH_ERASE_FAILED, "%s sector %d: %s" % (self.label, sector, failed))
 

@@ -58,7 +58,8 @@ class Update:
         self.board = agent.board
         self.offer = offer
         self.about = {name: offer.get(name) for name in ("rollout", "seq", "version")}
-        pace = http.Pace(agent.config.rate, agent.config.deadline)
+        config = agent.config
+        pace = http.Pace(config.rate, config.deadline, config.timeout)
         self.package = Package(agent.download, join(server.base, offer["url"]), offer["etag"], pace)
         self.at = 0  # where the payload starts in the package
         self.next = -1  # the byte that an open download would bring
@@ -158,6 +159,7 @@ class Update:
         """Be about to read byte `at` of the payload."""
         if self.next != self.at + at:
             await self.package.open(self.at + at)
+        self.next = -1
 
     def _facts(self, m: "Manifest") -> verify.Board:
         board, config = self.board, self.board.config
@@ -196,7 +198,8 @@ class Update:
         """Open the session, or go on with it."""
         m, book, stats = self.manifest, self.board.journal, self.agent.reports.stats
         session = book.get(SESSION)
-        if session and session["digest"] == m.digest:
+        goes_on = session is not None and session["digest"] == m.digest
+        if goes_on:
             stats.resumed(self.board.cause)
         else:
             stats.began()
@@ -206,7 +209,7 @@ class Update:
                 "etag": self.package.etag[:80], "head": m.payload_head,
                 "manifest": self.signed if len(self.signed) <= _LONGEST_KEPT else b"",
             })  # fmt: skip
-        self.hints = Hints(book, m.digest)
+        self.hints = Hints(book, m.digest, goes_on)
 
     # -- a plain image -----------------------------------------------------------------------------
 
@@ -224,15 +227,19 @@ class Update:
     async def _receive(self, writer: Writer, size: int, last: int) -> None:
         """The rest of the package into `writer`; progress goes from 5 to `last`."""
         stats = self.agent.reports.stats
-        while not writer.done:
-            n = await self.package.readinto(writer.room())
-            if not n:
-                raise error(_PACKAGE_TRUNCATED, "%d of %d bytes" % (writer.at, size))
-            stats.bytes += n
-            before = writer.at
-            writer.filled(n)
-            if writer.at != before:
-                await self._progress("downloading", 5 + (last - 5) * writer.at // size)
+        try:
+            while not writer.done:
+                n = await self.package.readinto(writer.room())
+                if not n:
+                    raise error(_PACKAGE_TRUNCATED, "%d of %d bytes" % (writer.at, size))
+                stats.bytes += n
+                before = writer.at
+                writer.filled(n)
+                if writer.at != before:
+                    await self._progress("downloading", 5 + (last - 5) * writer.at // size)
+        except ServerError as e:
+            writer.pause()
+            raise e
         stats.erases += writer.erases
         # What follows was not signed.
         if await self.package.readinto(memoryview(bytearray(1))):

@@ -141,6 +141,9 @@ class Station:
         """The slot that booted last."""
         return [e.data["slot"] for e in self.events if e.kind == "slot"][-1]
 
+    def console(self) -> list[str]:
+        return [event.data["line"] for event in self.events if event.kind == "console"]
+
     def exits(self) -> list[str]:
         return [e.data["why"] for e in self.events if e.kind == "exit"]
 
