@@ -97,7 +97,7 @@ async def test_a_final_report_is_kept_over_reboots_and_told_once(tmp_path: Path)
 
 async def test_an_answer_without_the_right_mac_is_not_heeded(tmp_path: Path) -> None:
     def forged(service: Service, body: bytes) -> Answer:
-        status, headers, raw = service._poll(json.loads(body), {"Authorization": "Bearer kitchen"})
+        status, _, raw = service._poll(json.loads(body), {"Authorization": "Bearer kitchen"})
         return status, {"Driblet-Mac": "00" * 32}, raw
 
     with Service() as service:
