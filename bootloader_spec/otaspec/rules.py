@@ -30,15 +30,16 @@ TABLE = (
     ("T4", (INTENT,), "candidate", "", "", "FINISH"),
     ("T5", (READY,), "candidate", "", "exhausted", "REJECT"),
     ("T6", (READY,), "candidate", "", "", "TRIAL"),
+    ("G1", (REJECTED,), "home", "", "", "GIVE_UP"),
+    ("G2", _WANTED, "home", "", "used_up", "GIVE_UP"),
     ("H1", _ANY, "home", "none", "", "CLAIM"),
     ("H2", _ANY, "home", "active", "restored", "CONFIRM"),
     ("H3", _ANY, "home", "active", "pending", "TRIAL"),
-    ("G1", (REJECTED,), "home", "", "", "GIVE_UP"),
-    ("G2", _WANTED, "home", "", "used_up", "GIVE_UP"),
     ("G3", _WANTED, "home", "", "wrong_image", "FORGET"),
     ("A1", _WANTED, "home", "", "", "ARM"),
     ("H4", _ANY, "home", "lower", "", "DROP"),
     ("O1", (OFFLINE,), "home", "", "", "HOLD"),
+    ("U1", (_NONE,), "home", "", "unproven", "CLAIM"),
     ("S1", _REST, "home", "", "", "STEADY"),
 )
 
@@ -59,7 +60,7 @@ STEPS = {
     "STEADY": (),
     # Not at boot, but written here once: opening slot b, and the three ends of a trial.
     "OPEN": ("behead", "drop_entry"),
-    "PASS": ("intent", "mark_valid", "done"),
+    "PASS": ("intent",),
     "FAIL": ("reject",),
     "NO_SERVER": ("offline",),
     # A trial without a record (the journal was lost): no word is kept, and only a way back is taken.
@@ -127,6 +128,16 @@ class Facts:
         if self.running == self.trial["home_slot"] and self._holds("home_"):
             return True
         return self.phase() == DONE and self.running == self.trial["slot"] and self._holds("")
+
+    def unproven(self) -> bool:
+        """It boots by a word that no bootloader watches, though another entry could take over.
+
+        NEW is no such word: a bootloader without rollback leaves it, and would never leave a CLAIM.
+        """
+        k = otadata.active(self.entries, self.whole)
+        if k < 0 or not otadata.is_valid(self.entries[1 - k], self.whole):
+            return False
+        return otadata.state_of(self.entries[k]) not in (otadata.NEW, otadata.PENDING, otadata.VALID)
 
     def stale(self) -> bool:
         """The record is older than the image that runs: an NVS that was rolled back."""
