@@ -34,6 +34,7 @@ async def run(agent: "Agent") -> None:
         if not await _until(agent, config.checkin, asyncio.create_task(_check_in(agent))):
             raise Failed(_TRIAL_NO_SERVER, "%d s" % config.checkin)
         board.act("PASS" if known else "PASS_UNKNOWN")
+        board.settle()  # FINISH
     except Failed as e:
         send_back(board, known, e.args[0], e.args[1])
     except OtaError as e:
@@ -52,7 +53,9 @@ def send_back(board: "Board", known: bool, code: int, evidence: str) -> None:
         board.settle()  # RESET or LEAVE
     elif board.other_boots():
         board.act("FAIL_UNKNOWN")
-    board.log("nothing else boots here: going on unconfirmed")
+    else:
+        board.log("nothing else boots here: there is no way back to keep open")
+        board.act("PASS_UNKNOWN")
 
 
 async def _until(agent: "Agent", seconds: int, task: "Task | None") -> bool:
