@@ -3,45 +3,45 @@
 State is an array('i') that the caller owns; what its places mean is said with their names.
 """
 
-from ._plain import micropython, ptr8, ptr32
+from micropython import const
 
 # inflate: bits not used yet and how many; the next byte of the source, and the last place a token may
 # start at; the window's next place; what is left of a back-reference, and the place it copies from;
 # bits of an index and of a length; where to write in the output, and where to stop.
-BITS = 0
-COUNT = 1
-NEXT = 2
-LAST = 3
-PLACE = 4
-LEFT = 5
-FROM = 6
-WINDOW = 7
-LOOKAHEAD = 8
-AT = 9
-END = 10
-INFLATE = 11  # words
+BITS = const(0)
+COUNT = const(1)
+NEXT = const(2)
+LAST = const(3)
+PLACE = const(4)
+LEFT = const(5)
+FROM = const(6)
+WINDOW = const(7)
+LOOKAHEAD = const(8)
+AT = const(9)
+END = const(10)
+INFLATE = const(11)  # words
 
-TOKEN = 4  # bytes that a token may take: 1 + 14 + 13 bits
+TOKEN = const(4)  # bytes that a token may take: 1 + 14 + 13 bits
 
 
 @micropython.viper
 def inflate(state: ptr32, source: ptr8, window: ptr8, out: ptr8):
     """Unpacks source into out[AT:END] until END is reached or source has no whole token left for sure."""
-    mask = (1 << int(state[7])) - 1
-    bits = int(state[0])
-    count = int(state[1])
-    at = int(state[9])
-    end = int(state[10])
-    place = int(state[4])
+    mask = (1 << int(state[WINDOW])) - 1
+    bits = int(state[BITS])
+    count = int(state[COUNT])
+    at = int(state[AT])
+    end = int(state[END])
+    place = int(state[PLACE])
     while at < end:
-        left = int(state[5])
+        left = int(state[LEFT])
         if left > 0:
             # 1. inside a back-reference
-            start = int(state[6])
+            start = int(state[FROM])
             n = end - at
             if n > left:
                 n = left
-            state[5] = left - n
+            state[LEFT] = left - n
             stop = at + n
             while at < stop:
                 byte = int(window[start & mask])
@@ -50,11 +50,11 @@ def inflate(state: ptr32, source: ptr8, window: ptr8, out: ptr8):
                 start += 1
                 place += 1
                 at += 1
-            state[6] = start & mask
+            state[FROM] = start & mask
             place &= mask
         else:
-            k = int(state[2])
-            if k > int(state[3]):
+            k = int(state[NEXT])
+            if k > int(state[LAST]):
                 break
             # 2. the tag, and with it the literal or the index
             if count == 0:
@@ -63,7 +63,7 @@ def inflate(state: ptr32, source: ptr8, window: ptr8, out: ptr8):
                 k += 1
             count -= 1
             tag = bits >> count & 1
-            need = 8 if tag == 1 else int(state[7])
+            need = 8 if tag == 1 else int(state[WINDOW])
             while count < need:
                 bits = (bits & 0x3FFF) << 8 | int(source[k])
                 count += 8
@@ -77,83 +77,83 @@ def inflate(state: ptr32, source: ptr8, window: ptr8, out: ptr8):
                 at += 1
             else:
                 # 3. the length
-                need = int(state[8])
+                need = int(state[LOOKAHEAD])
                 while count < need:
                     bits = (bits & 0x3FFF) << 8 | int(source[k])
                     count += 8
                     k += 1
                 count -= need
-                state[6] = place - value - 1 & mask
-                state[5] = (bits >> count & (1 << need) - 1) + 1
-            state[2] = k
-    state[0] = bits & (1 << count) - 1
-    state[1] = count
-    state[9] = at
-    state[4] = place
+                state[FROM] = place - value - 1 & mask
+                state[LEFT] = (bits >> count & (1 << need) - 1) + 1
+            state[NEXT] = k
+    state[BITS] = bits & (1 << count) - 1
+    state[COUNT] = count
+    state[AT] = at
+    state[PLACE] = place
 
 
 # add: where to read in the stage, and where to stop; where to add in the page, and where to stop;
 # unchanged bytes left; the value of a number so far, and its next shift; what comes next.
-READ = 0
-READ_END = 1
-PAGE = 2
-PAGE_END = 3
-GAP = 4
-NUMBER = 5
-SHIFT = 6
-STEP = 7
-ADD = 8  # words
+READ = const(0)
+READ_END = const(1)
+PAGE = const(2)
+PAGE_END = const(3)
+GAP = const(4)
+NUMBER = const(5)
+SHIFT = const(6)
+STEP = const(7)
+ADD = const(8)  # words
 
-NUMBER_NEXT = 0
-GAP_NEXT = 1
-BYTE_NEXT = 2
-WRONG = 3
+NUMBER_NEXT = const(0)
+GAP_NEXT = const(1)
+BYTE_NEXT = const(2)
+WRONG = const(3)
 
 
 @micropython.viper
 def add(state: ptr32, stage: ptr8, page: ptr8):
     """Adds pairs {unchanged bytes, one difference} from the stage to the page, until either ends."""
-    read = int(state[0])
-    read_end = int(state[1])
-    at = int(state[2])
-    end = int(state[3])
-    gap = int(state[4])
-    step = int(state[7])
-    while at < end and step != 3:
-        if step == 1:
+    read = int(state[READ])
+    read_end = int(state[READ_END])
+    at = int(state[PAGE])
+    end = int(state[PAGE_END])
+    gap = int(state[GAP])
+    step = int(state[STEP])
+    while at < end and step != WRONG:
+        if step == GAP_NEXT:
             n = end - at
             if n > gap:
                 n = gap
             at += n
             gap -= n
             if gap == 0:
-                step = 2
+                step = BYTE_NEXT
         elif read == read_end:
             break
         else:
             byte = int(stage[read])
             read += 1
-            if step == 2:
+            if step == BYTE_NEXT:
                 # A difference of 0 is no difference: no encoder writes it.
                 if byte == 0:
-                    step = 3
+                    step = WRONG
                 else:
                     page[at] = int(page[at]) + byte & 0xFF
                     at += 1
-                    step = 0
+                    step = NUMBER_NEXT
             else:
-                shift = int(state[6])
-                gap = int(state[5]) | (byte & 0x7F) << shift
+                shift = int(state[SHIFT])
+                gap = int(state[NUMBER]) | (byte & 0x7F) << shift
                 if byte >= 0x80:
-                    state[5] = gap
-                    state[6] = shift + 7
+                    state[NUMBER] = gap
+                    state[SHIFT] = shift + 7
                     if shift == 21:
-                        step = 3
+                        step = WRONG
                 else:
-                    state[5] = 0
-                    state[6] = 0
-                    step = 1
-    state[0] = read
-    state[2] = at
-    state[4] = gap
-    state[7] = step
+                    state[NUMBER] = 0
+                    state[SHIFT] = 0
+                    step = GAP_NEXT
+    state[READ] = read
+    state[PAGE] = at
+    state[GAP] = gap
+    state[STEP] = step

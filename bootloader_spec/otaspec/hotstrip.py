@@ -31,6 +31,7 @@ def strip_constants(source: str) -> str:
     source = source.replace("from micropython import const\n", "\n")
     for name, value in _CONSTANT.findall(source):
         source = re.sub(rf"\b{name}\b", value, source)
+    source = re.sub(r"^([A-Z]\w*) = const\((-?\w+)\)", r"\1 = \2", source, flags=re.MULTILINE)
     return re.sub(r"^-?\w+ = const\(-?\w+\)", "", source, flags=re.MULTILINE)
 
 
