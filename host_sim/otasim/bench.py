@@ -36,7 +36,7 @@ def update_of(
     public: X || Y of the key that signed the package. options: fields of Update, such as release or variant.
     Raises what verify.open_package raises where the package is not sound or the key is another.
     """
-    manifest = verify.open_package(package, KeySet([Key(public)]))
+    manifest = opened(package, public)
     settings: dict[str, str | bytes | int] = {
         "pk": manifest.product, "dn": manifest.device or "lab", "ds": _DS, "server": "http://lab",
         "keys": public, "board": board.name, "version": "old", "ram": board.decoder_ram,
@@ -67,6 +67,11 @@ def update_of(
         settings=settings,
         **options,
     )
+
+
+def opened(package: bytes, public: bytes) -> Any:
+    """The manifest of a package that `public` signed; what verify.open_package raises otherwise."""
+    return verify.open_package(package, KeySet([Key(public)]))
 
 
 def firmware(runtime: Runtime) -> Path:

@@ -151,7 +151,8 @@ def _command(runtime: Runtime, update: Update) -> list[str]:
 async def _run(
     runtime: Runtime, update: Update, points: Sequence[Point], trace: bool
 ) -> AsyncIterator[dict[str, Any]]:
-    """Each line that a lab process says."""
+    """Each verdict that a lab process says; with `trace`, the operations that led to it."""
+    wanted = b"f " if points else b"o "
     child = await asyncio.create_subprocess_exec(
         *_command(runtime, update),
         stdin=asyncio.subprocess.PIPE,
@@ -168,9 +169,14 @@ async def _run(
     try:
         child.stdin.write(json.dumps(update.job(points, trace)).encode() + b"\n")
         await child.stdin.drain()
+        operations: list[tuple[str, int]] = []
         async for line in child.stdout:
-            if line.startswith(b"{"):
-                yield json.loads(line)
+            if line.startswith(wanted):
+                _, what, at = line.split()
+                operations.append((WHAT[int(what)], int(at)))
+            elif line.startswith(b"{"):
+                yield json.loads(line) | {"trace": operations}
+                operations = []
         status = await child.wait()
         if status:
             said = (await complaints).decode(errors="replace")
@@ -182,15 +188,11 @@ async def _run(
         await complaints
 
 
-def _named(trace: Sequence[Sequence[int]] | None) -> list[tuple[str, int]]:
-    return [(WHAT[what], at) for what, at in trace or ()]
-
-
 async def survey(runtime: Runtime, update: Update) -> Survey:
     """Runs the update uncut. LabError where the lab cannot run it."""
     async for said in _run(runtime, update, (), True):
         names = ("outcome", "why", "boots", "erases", "otadata_erases", "bytes")
-        return Survey(**{n: said[n] for n in names}, reports=said["reports"], trace=_named(said["trace"]))
+        return Survey(**{n: said[n] for n in names}, reports=said["reports"], trace=said["trace"])
     raise LabError("the lab said nothing")
 
 
@@ -211,5 +213,5 @@ async def judge(
             otadata_erases=said["otadata_erases"],
             extra_bytes=said["bytes"] - base.bytes,
             unmonitored=said["unmonitored"],
-            trace=tuple(_named(said.get("trace"))),
+            trace=tuple(said["trace"]),
         )

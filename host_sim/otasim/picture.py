@@ -1,13 +1,16 @@
 """The fault lab's HTML report, one page that needs nothing else: operations along x, outcome as colour."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 
+from otasim.faults import KINDS
 from otasim.lab import Survey, Verdict
 from otasim.points import Regions
 from otasim.prove import Summary
 
-_WIDTH, _ROW, _LEFT, _TOP = 960, 18, 110, 30
+_WIDTH, _ROW, _LEFT, _TOP = 960, 18, 80, 4
+_STEPS = [n * 10**e for e in range(8) for n in (1, 2, 5)]
 _COLOURS = {
     "new": "#2e7d32",
     "old": "#1565c0",
@@ -48,13 +51,18 @@ svg { width: 100%; height: auto; } svg text { fill: currentColor; font-size: 11p
 """
 
 
-def page(
-    title: str, base: Survey, regions: Regions, verdicts: dict[str, Sequence[Verdict]], summary: Summary
-) -> str:
-    """`verdicts` by the name of the release that was tried."""
-    pictures = "".join(
-        f"<h2>{escape(name)}</h2>{_svg(base, regions, group)}" for name, group in verdicts.items() if group
-    )
+@dataclass(frozen=True)
+class Group:
+    """One picture: what was tried, its uncut run, what became of the cut ones."""
+
+    name: str
+    base: Survey
+    verdicts: Sequence[Verdict]
+
+
+def page(title: str, regions: Regions, groups: Sequence[Group], summary: Summary) -> str:
+    """The report as HTML."""
+    pictures = "".join(f"<h2>{escape(g.name)}</h2>{_svg(g, regions)}" for g in groups if g.verdicts)
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style>'
@@ -89,23 +97,39 @@ def _key(colours: dict[str, str], words: dict[str, str], shown: set[str]) -> str
     return "".join(f'<span style="background:{colours[n]}"></span>{words[n]}' for n in colours if n in shown)
 
 
-def _svg(base: Survey, regions: Regions, verdicts: Sequence[Verdict]) -> str:
+def _svg(group: Group, regions: Regions) -> str:
     """One row for each kind of cut, and one below that says what the operations work on."""
-    kinds = sorted({v.point.kind for v in verdicts}, key=[v.point.kind for v in verdicts].index)
-    last = max(base.operations, max(v.point.operation for v in verdicts))
-    scale = (_WIDTH - _LEFT) / last
-    height = _TOP + (len(kinds) + 2) * _ROW + 20
+    tried = [v.point.operation for v in group.verdicts]
+    kinds = [kind for kind in KINDS if any(v.point.kind == kind for v in group.verdicts)]
+    first, last = (1 if min(tried) < group.base.operations // 4 else min(tried)), max(tried)
+    axis = _Axis(first, last)
+    height = _TOP + (len(kinds) + 2) * _ROW
     parts = [f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="outcome by operation">']
     for row, kind in enumerate(kinds):
-        worst = _worst([v for v in verdicts if v.point.kind == kind])
-        parts.append(_row(kind, _TOP + row * _ROW, _ROW - 3, scale, worst, _COLOURS, _WORDS))
-    works = {number: regions.of(*operation) for number, operation in enumerate(base.trace, 1)}
+        worst = _worst([v for v in group.verdicts if v.point.kind == kind])
+        parts.append(_row(kind, _TOP + row * _ROW, _ROW - 3, axis, worst, _COLOURS, _WORDS))
+    works = {n: regions.of(*op) for n, op in enumerate(group.base.trace, 1) if first <= n <= last}
     y = _TOP + len(kinds) * _ROW
-    parts.append(_row("works on", y, _ROW - 8, scale, works, _REGION_COLOURS, _REGION_WORDS))
-    for tick in range(0, last + 1, _step(last)):
-        parts.append(f'<text x="{_LEFT + tick * scale:.0f}" y="{height - 6}">{tick:,}</text>')
+    parts.append(_row("works on", y, _ROW - 8, axis, works, _REGION_COLOURS, _REGION_WORDS))
+    parts += [f'<text x="{axis.x(n):.0f}" y="{height - 4}">{n:,}</text>' for n in axis.ticks()]
     key = _key(_REGION_COLOURS, _REGION_WORDS, set(works.values()))
     return "".join([*parts, f'</svg><p class="key">{key}</p>'])
+
+
+class _Axis:
+    """Operations `first` to `last` along the width of the picture."""
+
+    def __init__(self, first: int, last: int) -> None:
+        self._first, self._last = first, last
+        self.scale = (_WIDTH - _LEFT) / (last - first + 1)
+
+    def x(self, operation: int) -> float:
+        return _LEFT + (operation - self._first) * self.scale
+
+    def ticks(self) -> range:
+        """At most a dozen round numbers."""
+        step = next(n for n in _STEPS if (self._last - self._first) / n <= 12)
+        return range(-(-self._first // step) * step, self._last + 1, step)
 
 
 def _worst(verdicts: Sequence[Verdict]) -> dict[int, str]:
@@ -122,7 +146,7 @@ def _row(
     name: str,
     y: int,
     height: int,
-    scale: float,
+    axis: _Axis,
     values: dict[int, str],
     colours: dict[str, str],
     words: dict[str, str],
@@ -136,19 +160,12 @@ def _row(
         else:
             stretches.append((number, number, values[number]))
     for first, last, value in stretches:
-        x, width = _LEFT + (first - 1) * scale, max((last - first + 1) * scale, 1.2)
+        x, width = axis.x(first), max((last - first + 1) * axis.scale, 1.2)
         parts.append(
             f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="{height}" fill="{colours[value]}">'
             f"<title>{first}..{last}: {words[value]}</title></rect>"
         )
     return "".join(parts)
-
-
-def _step(last: int) -> int:
-    step = 1
-    while last / step > 12:
-        step *= 5 if str(step)[0] == "1" else 2
-    return step
 
 
 def _bad(summary: Summary) -> str:

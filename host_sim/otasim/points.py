@@ -34,6 +34,12 @@ class Regions:
                 return "head" if at - row.offset < _SECTOR else "slot"
         return "other"
 
+    def first(self, trace: Sequence[tuple[str, int]], region: str) -> int:
+        """Number of the first operation on `region`; behind the last where there is none."""
+        return next(
+            (n for n, operation in enumerate(trace, 1) if self.of(*operation) == region), len(trace) + 1
+        )
+
 
 def exhaustive(survey: Survey, kinds: Sequence[str] = SINGLE, seed: int = 0, first: int = 1) -> list[Point]:
     """Every operation from `first` on, in every kind that makes a difference there."""
@@ -46,10 +52,15 @@ def exhaustive(survey: Survey, kinds: Sequence[str] = SINGLE, seed: int = 0, fir
 
 
 def stratified(
-    survey: Survey, regions: Regions, count: int, kinds: Sequence[str] = SINGLE, seed: int = 0
+    survey: Survey,
+    regions: Regions,
+    count: int,
+    kinds: Sequence[str] = SINGLE,
+    seed: int = 0,
+    first: int = 1,
 ) -> list[Point]:
     """About `count` points: every stratum (region, kind) gets its share, small ones are taken whole."""
-    everything = exhaustive(survey, kinds, seed)
+    everything = exhaustive(survey, kinds, seed, first)
     dice = random.Random(seed)  # noqa: S311 - a sample that can be repeated
 
     def stratum(point: Point) -> tuple[str, str]:

@@ -37,7 +37,7 @@ class Run:
         self.world = world.World(job["flash"], job["flash_size"], job["chip"], job["unit"], points)
         self.world.install()
         self.gate = self.world.the_gate
-        self.gate.trace = [] if job["trace"] else None
+        self.gate.trace = job["trace"]
         self.gate.lost = self.lost
         self.server = server.Server(self.world, job)
         self.loader = Bootloader(self.world.flash, job["chip"], job["variant"], bytearray(job["buffer"]))
@@ -131,9 +131,9 @@ def main() -> None:
     run = Run(json.loads(sys.stdin.readline()))
     outcome = run.to_the_end()
     if run.gate.point:  # a fork
-        run.say(outcome, point=run.gate.point, trace=run.gate.trace)
+        run.say(outcome, point=run.gate.point)
         libc.exit_now(0)
-    run.say(outcome, reports=run.server.reports, trace=run.gate.trace)
+    run.say(outcome, reports=run.server.reports)
 
 
 main()

@@ -26,14 +26,14 @@ class Gate(gate.Gate):
         self.cuts = 0
         self.otadata = range(0)  # sectors
         self.otadata_erases = 0
-        self.trace = None  # list of (what, address), where the operations are to be listed
+        self.trace = False  # say each operation: one line "o what address", in a fork after its cut "f ..."
 
     def begin(self, what: int, at: int) -> int:
         if self._dead:
             raise ends.PowerCut  # a `finally` of the firmware, after the power went
         number = self._w[layout.W_OPERATIONS] + 1
-        if self.trace is not None:
-            self.trace.append((what, at))
+        if self.trace and (self.cuts or not self.point):
+            print("f" if self.point else "o", what, at)
         if self.point:
             self._kind, self._seed = self._then.pop(number, (0, 0))
             return self._kind
@@ -77,13 +77,11 @@ class Gate(gate.Gate):
         raise ends.PowerCut
 
     def power_on(self) -> None:
-        """The next cut of a double one counts from here, and so does the list of operations."""
+        """The next cut of a double one counts from here."""
         self._dead = False
         if self.cuts == 1 and self.point and self.point[3]:
             after, kind, seed = self.point[3]
             self._then = {self._w[layout.W_OPERATIONS] + after: (kind, seed)}
-        if self.cuts and self.trace is not None:
-            self.trace = []
 
 
 class World:
