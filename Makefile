@@ -22,7 +22,7 @@ setup: $(VENV)/.stamp  ## virtual environment with everything pinned
 
 # KEEP=1 leaves everything running; BAD=self-test|import|hang|hang-late|offline; OLD=old.bin NEW=new.bin
 demo: setup  ## the main job, from two releases to three confirmed boards
-	$(BIN)/driblet demo $(if $(KEEP),--keep) $(if $(BAD),--bad "$(BAD)") \
+	@$(BIN)/driblet demo $(if $(KEEP),--keep) $(if $(BAD),--bad "$(BAD)") \
 	  $(if $(OLD),--old "$(OLD)") $(if $(NEW),--new "$(NEW)")
 
 check: setup  ## the fast part: style, types, import directions, quick tests (<= 60 s)
