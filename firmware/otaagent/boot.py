@@ -8,6 +8,7 @@ import asyncio
 import gc
 
 import machine
+from micropython import const
 from otaspec.errors import OtaError
 
 from .agent import Agent
@@ -16,7 +17,8 @@ from .config import Config
 from .log import Log
 from .trial import send_back
 
-_TRIAL_CRASHED = 503
+_TRIAL_CRASHED = const(503)
+_THRESHOLD = const(8192)
 
 
 def run(name: str, overrides: "dict | None" = None) -> None:
@@ -24,6 +26,8 @@ def run(name: str, overrides: "dict | None" = None) -> None:
 
     `overrides`: settings that win over NVS.
     """
+    # Collect often: what outlives a collection then stays together, and large blocks stay free.
+    gc.threshold(_THRESHOLD)
     config = Config(overrides)
     watchdog = machine.WDT(timeout=config.wdt)
     log = Log(bool(config.dev))
