@@ -45,11 +45,26 @@ def _bsdiff(old: bytes | None, new: bytes, ram: int, progress: Progress) -> Enco
     return bsdiff.encode(old or b"", new, ram)
 
 
+def _address(old: bytes | None, new: bytes, ram: int, progress: Progress) -> Encoded | None:
+    from otadiff import address  # late: it loads compiled code
+
+    profiles = [name for name in (address.NORMAL, address.SMALL) if address.RAM[name] <= ram]
+    if not profiles:
+        return None
+
+    def say(share: float, what: str) -> None:
+        progress(f"Following addresses: {what}", share)
+
+    made = address.encode(old or b"", new, profile=profiles[0], progress=say)
+    return Encoded(address.CODEC, made.params, made.data, made.ram, details={"parts": made.written.parts})
+
+
 _LZ = {2: "window", 3: "lookahead"}
 CODECS = [
     Codec(0, "image", False, _plain),
     Codec(1, "heatshrink", False, _heatshrink, _LZ),
     Codec(2, "bsdiff", True, _bsdiff, _LZ),
+    Codec(3, "address", True, _address),
 ]
 
 
