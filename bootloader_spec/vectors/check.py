@@ -7,6 +7,7 @@ import hashlib
 import json
 import sys
 
+import check_boot
 from otaspec import cbor, keyset, mac, manifest, p256, patch, rotation, verify
 from otaspec.errors import OtaError
 
@@ -150,6 +151,7 @@ CHECKS = {
     "manifest": check_manifest,
     "p256": check_p256,
 }
+CHECKS.update(check_boot.CHECKS)
 
 
 def main(folder: str, names: list) -> int:

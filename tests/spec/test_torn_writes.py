@@ -6,14 +6,18 @@ others; one cut and, from every state that one can leave, a second one. See torn
 
 from collections import Counter
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import pytest
+from otaboards import runtime
 from otaspec import boot, rules
 
 from tests.spec.slots_page import table
 from tests.spec.torn_model import OUTCOMES, STARTS, Broken, Explorer, Run, Setting, hole, start, unmonitored
 
+HERE = Path(__file__).parent
+SPEC = HERE.parents[1] / "bootloader_spec"
 STOCK = {"variant": boot.STOCK, "split": True}
 AT_ONCE = {"variant": boot.STOCK, "split": False}  # as set_boot writes, and as encrypted flash needs it
 REFERENCE = {"variant": boot.REFERENCE, "split": True}
@@ -220,3 +224,34 @@ def test_the_order_of_opening_matters() -> None:
     found = Explorer(Setting("good", **AT_ONCE, steps=steps)).explore("rejected in b", 1)
     assert {bad[5] for bad in found.bad} == {"brick"}
     assert not Explorer(Setting("good", **AT_ONCE)).explore("rejected in b", 1).bad
+
+
+# -- the same on MicroPython
+
+
+def tally() -> list[Any]:
+    """One cut of whole words, from two starts: what comes out, as numbers that can be compared."""
+    rows = []
+    for name, kind, first in product(SETTINGS, OUTCOMES, BOTH_WAYS):
+        found = explored(name, kind, first, thorough=False, nvs=True)
+        rows.append([name, kind, first, found.cases, len(found.runs), len(found.bad)])
+    return rows
+
+
+ON_DEVICE = """
+from torn_model import Explorer, Setting, OUTCOMES
+settings = ("stock", "stock", True), ("stock, at once", "stock", False), ("reference", "reference", True)
+for name, variant, split in settings:
+    for kind in ("good", "dead", "late", "reject", "fickle", "offline"):
+        for first in ("a to b", "b to a"):
+            found = Explorer(Setting(kind, variant, split), False).explore(first, 1, True)
+            print(name, kind, first, found.cases, len(found.runs), len(found.bad), sep="|")
+"""
+
+
+def test_micropython_comes_to_the_same() -> None:
+    tree = runtime.compile_tree([SPEC / "otaspec"], arch=None)
+    found = runtime.find().run(ON_DEVICE, path=[tree, HERE], timeout=60, heap="16M")
+    assert (found.returncode, found.stderr) == (0, "")
+    rows = [line.split("|") for line in found.stdout.splitlines()]
+    assert rows == [[str(cell) for cell in row] for row in tally()]
