@@ -48,7 +48,7 @@ class Board:
     time = None  # UNIX seconds by a trusted clock
     running_size = 0  # of the running image
     running_sha256 = b""
-    codecs = (0, 1, 2)
+    codecs = (0, 1, 2, 3)
     blocklist = ()  # (image SHA-256, seq) pairs
 
     def __init__(self, **facts) -> None:

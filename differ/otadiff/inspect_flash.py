@@ -15,6 +15,16 @@ _LEAST = 1 << 20  # bytes of a flash chip
 _BANK = re.compile(rb"dNVS(....)", re.DOTALL)  # the simulator's NVS: two banks, the higher counter counts
 
 
+_PHASES = {
+    journal.READY: "is ready to boot, or on trial",
+    journal.INTENT: "passed its trial and is being confirmed",
+    journal.DONE: "is confirmed",
+    journal.REJECTED: "failed its trial",
+    journal.OFFLINE: "did not reach the server in its trial; it is tried again",
+    journal.REVERTED: "was given up; the image before it runs",
+}
+
+
 def is_flash(data: bytes) -> bool:
     """The size of a flash chip, with a partition table that fits it."""
     if len(data) < _LEAST or len(data) & (len(data) - 1):
@@ -60,7 +70,11 @@ def _slot(data: bytes, row: Row) -> dict[str, Any]:
 def _slot_words(found: dict[str, Any], known: tuple[int, str]) -> str:
     if not found["bootable"]:
         return f"nothing that boots ({found['problem']})"
-    name = f", version {printable(known[1])} (release {known[0]})" if known[1] else ""
+    name = (
+        f", version {printable(known[1])}" + (f" (release {known[0]})" if known[0] else "")
+        if known[1]
+        else ""
+    )
     return f"{found['chip']} image{name}, {found['size']:,} bytes, {found['sha256'][:8]}..."
 
 
@@ -139,12 +153,12 @@ def _journal_lines(records: dict[int, dict[str, Any]]) -> list[str]:
     for kind, text in (
         (journal.FLOOR, "accepts releases above {seq}, key set {key_set}"),
         (journal.SESSION, "works at release {seq} ({version}), {size:,} bytes, for slot {slot}"),
-        (journal.HINT, "of that {staged} staged and {written} written sectors are sure"),
-        (journal.TRIAL, "trial of release {seq} in slot {slot}: {name}, {trials} boots"),
+        (journal.HINT, "{staged} sectors staged and {written} written for sure"),
+        (journal.TRIAL, "release {seq} in slot {slot} {phase_words}"),
     ):
         if kind in records:
             record = dict(records[kind])
-            record["name"] = journal.PHASE_NAMES.get(record.get("phase", 0), "")
+            record["phase_words"] = _PHASES.get(record.get("phase", 0), "")
             lines.append(printable("agent: " + text.format(**record)))
     blocked = records.get(journal.BLOCKED, {}).get("images", [])
     lines += [
