@@ -5,12 +5,13 @@ import os
 import machine
 from micropython import const
 from otaspec import image, journal, rules
-from otaspec.errors import InputError, error
+from otaspec.errors import BoardError, InputError, error
 
 from . import slots
 from .journal import BLOCKED, FLOOR, KNOWN, TRIAL, Journal
 from .slots import SECTOR, hash_of
 
+_NO_SECOND_SLOT = const(405)
 _CONFIRM_FAILED = const(408)
 _TRIAL_WATCHDOG = const(502)
 _TRIAL_POWER_LOST = const(505)
@@ -26,8 +27,14 @@ class Board:
         self.config = config
         self.log = log
         self.feed = feed
+        self.obstacle = None  # why this board can never be updated
         self.running, self.other = slots.pair()
-        self.otadata = slots.Otadata()
+        if not self.other:
+            self.obstacle = error(_NO_SECOND_SLOT)
+        try:
+            self.otadata = slots.Otadata()
+        except BoardError as e:
+            self.obstacle = e
         self.journal = Journal()
         self.cause = machine.reset_cause()
         self.on_trial = False
@@ -52,6 +59,8 @@ class Board:
 
     def settle(self) -> str:
         """Do what the boot rules say, until one of rules.FINAL; does not return where they end in a reset."""
+        if self.obstacle:
+            return "STEADY"
         while True:
             rule, action = rules.decide(self.facts())
             self.log("boot rule", rule, action)
@@ -124,6 +133,8 @@ class Board:
 
     def other_boots(self) -> bool:
         """Whether the bootloader would take the other slot."""
+        if self.obstacle:
+            return False
         try:
             return bool(image.verify(self.other.readinto, self.other.size, self.chip, slots.CHECK))
         except InputError:

@@ -9,8 +9,8 @@ from otaspec.errors import error
 _FLASH_ERASE_FAILED = const(401)
 _FLASH_WRITE_FAILED = const(402)
 _FLASH_READ_BACK_WRONG = const(403)
-_NO_SECOND_SLOT = const(405)
 _ARM_FAILED = const(406)
+_OTADATA_UNSAFE = const(409)
 
 SECTOR = 4096
 _ERASE_BLOCK = const(6)  # ioctl
@@ -85,12 +85,10 @@ def hash_of(store: "Slot", size: int, head: bytes = b"") -> "generator":
 
 
 def pair() -> tuple:
-    """(running slot, other slot); NO_SECOND_SLOT without an other."""
+    """(running slot, other slot); the other is None where there is only one."""
     running = esp32.Partition(esp32.Partition.RUNNING)
     other = running.get_next_update()
-    if other.info()[2] == running.info()[2]:
-        raise error(_NO_SECOND_SLOT)
-    return Slot(running), Slot(other)
+    return Slot(running), None if other.info()[2] == running.info()[2] else Slot(other)
 
 
 def count() -> int:
@@ -105,7 +103,10 @@ class Otadata:
     """The two 32-byte entries. `split`: whether single words of them can be programmed."""
 
     def __init__(self) -> None:
-        self._partition = esp32.Partition.find(1, 0)[0]
+        found = esp32.Partition.find(1, 0)
+        if not found or found[0].info()[3] < 2 * SECTOR:
+            raise error(_OTADATA_UNSAFE, "no otadata partition of two sectors")
+        self._partition = found[0]
         self.split = not self._partition.info()[5]  # encrypted flash takes 16 bytes at a time
 
     def entries(self) -> tuple:

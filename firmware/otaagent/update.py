@@ -8,9 +8,9 @@ import asyncio
 import gc
 
 from micropython import const
-from otaspec import journal, verify
+from otaspec import image, journal, verify
 from otaspec import manifest as manifests
-from otaspec.errors import OtaError, ServerError, error
+from otaspec.errors import InputError, OtaError, ServerError, error
 
 from . import config as settings
 from . import http, staging
@@ -32,6 +32,7 @@ _PAYLOAD_HASH_WRONG = const(110)
 _IMAGE_HASH_WRONG = const(111)
 _ANSWER_INVALID = const(305)
 _OUT_OF_MEMORY = const(407)
+_TRIAL_NOT_BOOTABLE = const(506)
 
 _HEAD = manifests.IMAGE_HEAD
 _TRIES = const(2)  # of a package whose result is wrong
@@ -43,6 +44,8 @@ CODECS = getattr(patch, "CODECS", (0, 2, 3)) if patch else (0,)
 
 def room(board: "Board") -> int:
     """Bytes of a patch that this board can set aside beside images as large as the present ones."""
+    if board.obstacle:
+        return 0
     start = staging.in_slot(board.size, image_size(board.other))
     return max(board.other.size - start, staging.in_file(board.config.staging))
 
@@ -102,13 +105,25 @@ class Update:
         agent.log("failed:", e)
         agent.refuse(self.offer["etag"])
         agent.tell("failed", e.coarse, e.code, self.about, e.evidence, **agent.reports.stats.taken())
-        self.board.journal.erase(SESSION)
-        staging.discard()
+        self._forget()
         await agent.deliver()
 
+    def _forget(self) -> None:
+        """Nothing of this session is to be taken up again, not even at the next boot."""
+        book = self.board.journal
+        trial = book.get(TRIAL)
+        if trial and trial["phase"] == journal.READY:
+            book.erase(TRIAL)
+        book.erase(SESSION)
+        staging.discard()
+
     async def _install(self) -> None:
+        if self.board.obstacle:
+            raise self.board.obstacle
         await self._open()
         m = self.manifest
+        if m.image_sha256 == self.board.image_sha256:
+            return self._adopt()
         await self._progress("downloading", 2)
         if not self._waits():
             self._begin()
@@ -184,6 +199,14 @@ class Update:
             codecs=CODECS,
             blocklist=[tuple(item) for item in blocked["images"]] if blocked else (),
         )
+
+    def _adopt(self) -> None:
+        """This image runs already, under a name that a lost journal forgot."""
+        m, board = self.manifest, self.board
+        board.seq, board.version = m.seq, m.version
+        board.journal.put(KNOWN, journal.know(board.journal.get(KNOWN), m.image_sha256, m.seq, m.version))
+        board.raise_floor()
+        self.agent.tell("confirmed", 100, 0, self.about)
 
     def _waits(self) -> bool:
         """Whether this very image waits in the other slot, since its trial ended without a server."""
@@ -315,6 +338,20 @@ class Update:
             self.hints.restart("written")
             raise error(_IMAGE_HASH_WRONG, "reads as %s" % digest[:4].hex())
         board.other.program(0, memoryview(head))
+        self._check_bootable()
+
+    def _check_bootable(self) -> None:
+        """What the bootloader would refuse is not worth a reset: TRIAL_NOT_BOOTABLE."""
+        m, other = self.manifest, self.board.other
+        try:
+            found = image.parse(other.readinto, m.image_size)
+            if found.chip == m.chip:
+                return
+            why = "for chip %d" % found.chip
+        except InputError as e:
+            why = str(e)
+        other.erase(0)
+        raise error(_TRIAL_NOT_BOOTABLE, why[:120])
 
     def _ready(self) -> None:
         m, board, book = self.manifest, self.board, self.board.journal

@@ -14,7 +14,7 @@ from otadiff.sign import Signer
 from otasim import files, parts, sim
 from otasim.board import Board, Event, Options
 from otasim.faults import NONE, Faults
-from otaspec import cose
+from otaspec import cose, partition
 from otaspec import manifest as manifests
 from otaspec.image import LINUX_HOST
 
@@ -71,6 +71,7 @@ class Station:
     old: bytes
     settings: dict[str, Any] = field(default_factory=dict)
     kind: str = "LINUX_HOST"
+    without: str = ""  # a row that its partition table lacks
     options: dict[str, Any] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
 
@@ -94,6 +95,11 @@ class Station:
             chip_id=host.chip_id,
             settings=settings | self.settings,
         )
+        if self.without:
+            table = partition.build([row for row in host.rows if row.label != self.without])
+            with self.files.flash.open("r+b") as flash:
+                flash.seek(partition.OFFSET)
+                flash.write(table)
         if self.kind == "LINUX_HOST":
             (self.folder / "code").mkdir()
             self.options.setdefault("unpack_into", self.folder / "code")
