@@ -1,6 +1,7 @@
 """`driblet demo`."""
 
 import asyncio
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -43,7 +44,7 @@ def demo(
         raise error(613, f"--bad {bad}: one of {', '.join(cast.BAD)}")
     if (old is None) != (new is None) or (bad and old):
         raise error(613, "--old and --new go together, and not with --bad")
-    build = build_folder("")
+    build = Path(os.environ.get("DRIBLET_DEMO_DIR") or build_folder(""))
     with console.err.status("setting the stage: MicroPython and the images"):
         interpreter = runtime.find(progress=console.err.print)
         if old and new:
@@ -59,5 +60,5 @@ def demo(
     else:
         show(summary, console.out)
     if not summary.ok:
-        console.err.print("[bold red]It did not end as it should.[/] The boards' logs are in build/demo.")
+        console.err.print(f"[bold red]It did not end as it should.[/] The logs are in {build / 'demo'}.")
         sys.exit(1)
