@@ -14,12 +14,14 @@ from otacloud.schemas import DeviceOut, ProductIn, ProductSecret, RolloutDetail,
 from otasim.board import Board, Event
 from otasim.faults import NONE
 from otasim.fleet import Fleet
+from otaspec.errors import error
 
 from driblet.demo import cast, evidence, heap, service
 from driblet.demo.cast import Play
 from driblet.demo.summary import BoardResult, Summary, show
 from driblet.demo.view import Line, View, view
 
+REGISTER_SECONDS = 60
 PATIENCE_SECONDS = 240  # a run that takes longer is called failed
 SETTLE_SECONDS = 3  # how long a stopped rollout must be seen to leave the other boards alone
 LOOK_SECONDS = 0.2
@@ -59,9 +61,12 @@ async def run(play: Play, runtime: Runtime, build: Path, keep: bool) -> Summary:
     folder.mkdir(parents=True)
     async with service.running(folder / "cloud") as (client, token):
         console.err.print(f"cloud at {client.server}  token {token}", soft_wrap=True)
-        product = await _releases(client, play, folder)
+        product = await to_thread(client.create_product, ProductIn(pk="demo", board=play.kind.name))
+        await _release(client, product, folder, play.old_version, play.old)
         scene = _stage(play, client, product, folder, runtime)
         async with scene.fleet:
+            await _all_registered(scene)
+            await _release(client, product, folder, play.new_version, play.new)
             seconds = await _roll_out(scene)
             sent = await to_thread(service.bytes_sent, client)
             heap_peak = 0 if play.bad else await _working_heap(scene, folder, runtime)
@@ -74,16 +79,13 @@ async def run(play: Play, runtime: Runtime, build: Path, keep: bool) -> Summary:
     return summary
 
 
-async def _releases(client: Client, play: Play, folder: Path) -> ProductSecret:
-    """A product with both releases; each package is applied by the device's decoder before it is served."""
-    product = await to_thread(client.create_product, ProductIn(pk="demo", board=play.kind.name))
-    for version, image in ((play.old_version, play.old), (play.new_version, play.new)):
-        path = folder / f"{version}.bin"
-        path.write_bytes(image)
-        with console.err.status(f"release {version}: packages are made, signed and tried"):
-            await to_thread(client.upload_release, product.pk, version, path)
-            await to_thread(client.wait_release, product.pk, version)
-    return product
+async def _release(client: Client, product: ProductSecret, folder: Path, version: str, image: bytes) -> None:
+    """A release: full package, and a delta from each version in use; each is tried before it may be served."""
+    path = folder / f"{version}.bin"
+    path.write_bytes(image)
+    with console.err.status(f"release {version}: packages are made, signed and tried by the device's decoder"):
+        await to_thread(client.upload_release, product.pk, version, path)
+        await to_thread(client.wait_release, product.pk, version)
 
 
 def _stage(play: Play, client: Client, product: ProductSecret, folder: Path, runtime: Runtime) -> Scene:
@@ -110,14 +112,22 @@ def _stage(play: Play, client: Client, product: ProductSecret, folder: Path, run
     return Scene(play, client, product, settings, boards, Fleet(boards), lines)
 
 
+async def _all_registered(scene: Scene) -> None:
+    """Until every board has registered, logged in and polled."""
+    deadline = time.monotonic() + REGISTER_SECONDS
+    with console.err.status("three boards start and register with the product secret"):
+        while len(scene.devices) < len(scene.boards):
+            if time.monotonic() > deadline:
+                raise error(302, "a board did not register: see the logs in build/demo")
+            await _look(scene)
+
+
 async def _roll_out(scene: Scene) -> float:
-    """Waits for the boards to register, starts the rollout, watches it to its end; seconds it took."""
+    """Starts the rollout and watches it to its end; seconds it took."""
     play, client, pk = scene.play, scene.client, scene.product.pk
     deadline = time.monotonic() + PATIENCE_SECONDS
     title = f"rollout of {play.new_version} to {play.kind.name}"
     with view(list(scene.lines.values()), title, console.err) as shown:
-        while len(scene.devices) < len(scene.boards) and time.monotonic() < deadline:
-            await _look(scene, shown)
         given = RolloutIn(
             version=play.new_version, devices=list(scene.lines), canary=1, retry_after=RETRY_SECONDS
         )
@@ -133,7 +143,7 @@ async def _roll_out(scene: Scene) -> float:
     return seconds
 
 
-async def _look(scene: Scene, shown: View) -> None:
+async def _look(scene: Scene, shown: View | None = None) -> None:
     """One look at the service, as an operator would have it."""
     await asyncio.sleep(LOOK_SECONDS)
     scene.fleet.check()
@@ -152,7 +162,8 @@ async def _look(scene: Scene, shown: View) -> None:
     if scene.play.bad:
         for name in scene.devices:
             scene.reverts[name] = await _reverts(scene, name)
-    shown.refresh()
+    if shown:
+        shown.refresh()
 
 
 async def _reverts(scene: Scene, name: str) -> list[str]:
