@@ -6,7 +6,9 @@ from pathlib import Path
 
 import otaagent
 import otaspec
-from otaboards.mpy import HOST_ONLY, compile_tree
+from otaboards.mpy import compile_tree
+from otaboards.runtime import Runtime
+from otaboards.slices import sizes
 from otacloud.schemas import DeviceOut, JobOut
 from otasim.board import Board
 from otasim.parts import layout as rtc_words
@@ -70,10 +72,7 @@ def _state(said: str, word: int) -> str:
     return said
 
 
-def agent_size() -> int:
-    """Bytes of .mpy that a board carries: the agent and the contract."""
+def agent_sizes(runtime: Runtime) -> dict[str, int]:
+    """Bytes of .mpy that a board carries, slice by slice."""
     packages = [Path(str(package.__file__)).parent for package in (otaspec, otaagent)]
-    tree = compile_tree(packages, arch=None)
-    host = {Path(name).with_suffix(".mpy").as_posix() for name in HOST_ONLY}
-    files = (path for path in tree.rglob("*.mpy") if path.relative_to(tree).as_posix() not in host)
-    return sum(path.stat().st_size for path in files)
+    return sizes(compile_tree(packages, arch=runtime.arch))

@@ -70,7 +70,7 @@ async def run(play: Play, runtime: Runtime, build: Path, keep: bool) -> Summary:
             seconds = await _roll_out(scene)
             sent = await to_thread(service.bytes_sent, client)
             heap_peak = 0 if play.bad else await _working_heap(scene, folder, runtime)
-            summary = await _summary(scene, seconds, sent, heap_peak)
+            summary = await _summary(scene, runtime, seconds, sent, heap_peak)
             summary.write(build / "demo.json")
             if keep:
                 show(summary, console.err)
@@ -80,10 +80,10 @@ async def run(play: Play, runtime: Runtime, build: Path, keep: bool) -> Summary:
 
 
 async def _release(client: Client, product: ProductSecret, folder: Path, version: str, image: bytes) -> None:
-    """A release: full package, and a delta from each version in use; each is tried before it may be served."""
+    """A release: full package, and a delta from each version in use; each is tried before it is served."""
     path = folder / f"{version}.bin"
     path.write_bytes(image)
-    with console.err.status(f"release {version}: packages are made, signed and tried by the device's decoder"):
+    with console.err.status(f"release {version}: packages are made and tried on the device's decoder"):
         await to_thread(client.upload_release, product.pk, version, path)
         await to_thread(client.wait_release, product.pk, version)
 
@@ -186,7 +186,7 @@ async def _working_heap(scene: Scene, folder: Path, runtime: Runtime) -> int:
         return await heap.working_heap(bench)
 
 
-async def _summary(scene: Scene, seconds: float, sent: int, heap_peak: int) -> Summary:
+async def _summary(scene: Scene, runtime: Runtime, seconds: float, sent: int, heap_peak: int) -> Summary:
     """What the flash files say, beside what the service says."""
     play, client, pk = scene.play, scene.client, scene.product.pk
     if scene.rollout is None or len(scene.devices) < len(scene.boards):
@@ -206,7 +206,7 @@ async def _summary(scene: Scene, seconds: float, sent: int, heap_peak: int) -> S
         bytes_sent=sent,
         seconds=round(seconds, 1),
         heap_peak=heap_peak,
-        agent_mpy=evidence.agent_size(),
+        agent_mpy=evidence.agent_sizes(runtime),
         rollout_state=scene.rollout.state,
         rollout_reason=scene.rollout.why,
         ok=_went_as_promised(scene, scene.rollout, results),

@@ -34,7 +34,7 @@ class Summary:
     bytes_sent: int
     seconds: float
     heap_peak: int
-    agent_mpy: int
+    agent_mpy: dict[str, int]  # bytes of .mpy by slice
     rollout_state: str
     rollout_reason: str
     ok: bool
@@ -69,7 +69,7 @@ def show(summary: Summary, console: Console) -> None:
         ("sent", f"{size(summary.bytes_sent)} to {len(summary.boards)} boards, {summary.saved:.1f} % saved"),
         ("time", f"{summary.seconds:.1f} s from rollout to the last board"),
         ("working heap", working),
-        ("agent", f"{size(summary.agent_mpy)} of .mpy, contract included"),
+        ("agent", ", ".join(f"{name} {size(count)}" for name, count in summary.agent_mpy.items())),
         ("rollout", " ".join(filter(None, (summary.rollout_state, summary.rollout_reason)))),
     ]
     for name, value in rows:

@@ -1,0 +1,23 @@
+"""What a board carries: the core stays under 60 KB, whatever else is added."""
+
+from pathlib import Path
+
+import otaagent
+import otaspec
+from otaboards.mpy import compile_tree
+from otaboards.slices import CORE, SLICES, sizes, slice_of
+
+
+def test_the_core_is_under_60_kb() -> None:
+    packages = [Path(str(package.__file__)).parent for package in (otaspec, otaagent)]
+    found = sizes(compile_tree(packages, arch=None))
+    assert 30_000 < found[CORE] < 60 * 1024
+    assert all(found[name] for name in SLICES)
+
+
+def test_a_module_has_one_slice() -> None:
+    assert slice_of("otaagent/agent.mpy") == CORE
+    assert slice_of("otaspec/cbor.mpy") == CORE
+    assert slice_of("otaspec/addresshead.mpy") == "address-aware"
+    assert slice_of("otaspec/_hot_bsdiff.mpy") == "bsdiff and heatshrink"
+    assert slice_of("otaspec/remedies.mpy") is None
