@@ -1,0 +1,194 @@
+"""Layer 2 of the proof: whole boards, each its own processes, flash file, HTTP and log-in, killed at a point.
+
+Every cut is a SIGKILL of the board's process in the middle of a flash operation, before or after it; the
+server is a real one on a socket. The network's faults are tried the same way.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from otaboards import loader, runtime
+from otasim import files
+from otasim.board import Board, Event, Options
+from otasim.faults import KINDS, Cut, Faults
+from otasim.link import Link
+from otaspec.partition import APP, find
+
+from tests.agent.service import Service
+from tests.agent.station import PUBLIC, delta, full, image
+
+pytestmark = pytest.mark.slow
+
+HOST = loader.load("LINUX_HOST")
+AT_ONCE = 10
+SECONDS = 60.0  # for one board to be done
+
+
+@dataclass
+class Lamp:
+    """One board that updates, and what was seen of it."""
+
+    name: str
+    cuts: Sequence[Cut] = ()
+    events: list[Event] = field(default_factory=list)
+    operations: int = 0
+    slots: list[bytes] = field(default_factory=list)
+
+    def states(self) -> list[str]:
+        return [e.data["state"] for e in self.events if e.kind == "report"]
+
+    def exits(self) -> list[str]:
+        return [e.data["why"] for e in self.events if e.kind == "exit"]
+
+    def story(self) -> str:
+        told = [e.data["line"] if e.kind == "console" else f"-- {e.kind} {e.data}" for e in self.events[-60:]]
+        return "\n".join([f"{self.name} {self.cuts}", *told])
+
+
+@dataclass
+class Bench:
+    """A server with one release, and boards that run `old`."""
+
+    folder: Path
+    old: bytes
+    new: bytes
+    package: bytes
+    url: str
+
+    async def update(self, lamp: Lamp, options: Options) -> Lamp:
+        """Runs the board until it has confirmed; AssertionError with its story where it does not."""
+        settings = {"pk": "thermostat", "dn": lamp.name, "ps": b"p" * 32, "server": self.url, "keys": PUBLIC}
+        times = {"dev": 1, "poll": 1, "timeout": 3, "wdt": 8000, "soak": 0, "checkin": 20, "board": HOST.name}
+        made = files.create(
+            self.folder / lamp.name / "board.bin",
+            flash_size=HOST.flash_size,
+            rows=HOST.rows,
+            images={0: self.old},
+            chip_id=HOST.chip_id,
+            settings=settings | times,
+        )
+        done = asyncio.Event()
+
+        def see(event: Event) -> None:
+            lamp.events.append(event)
+            if event.kind == "report" and event.data["state"] == "confirmed" and not done.is_set():
+                lamp.operations = board.operations
+                done.set()
+
+        board = Board(made, runtime.find(), options, Faults(lamp.cuts), see)
+        life = asyncio.create_task(board.run())
+        try:
+            await asyncio.wait_for(done.wait(), SECONDS)
+        except TimeoutError:
+            raise AssertionError(lamp.story()) from None
+        finally:
+            board.switch_off()
+            await life
+        chip = made.flash.read_bytes()
+        rows = [find(list(HOST.rows), APP, 0x10 + n) for n in (0, 1)]
+        sizes = (len(self.old), len(self.new))
+        lamp.slots = [chip[row.offset : row.offset + n] for row, n in zip(rows, sizes, strict=True) if row]
+        made.flash.unlink()
+        return lamp
+
+    async def update_all(self, lamps: Sequence[Lamp]) -> None:
+        """All of them, AT_ONCE at a time; every one must end on the new image with the old one untouched."""
+        code = self.folder / "code"
+        code.mkdir(exist_ok=True)
+        options = Options(unpack_into=code, watchdog_ms=20_000)
+        gate = asyncio.Semaphore(AT_ONCE)
+
+        async def one(lamp: Lamp) -> None:
+            async with gate:
+                await self.update(lamp, options)
+
+        await asyncio.gather(*(one(lamp) for lamp in lamps))
+        for lamp in lamps:
+            assert lamp.slots == [self.old, self.new], lamp.story()
+
+
+def points(operations: int, count: int, seed: int) -> list[Cut]:
+    """`count` cuts: half spread over the operations, half on the last 30, where slots are switched."""
+    dice = random.Random(seed)
+    early = [1 + (operations - 30) * i // (count // 2) for i in range(count // 2)]
+    late = [operations - 29 + i % 30 for i in range(count - count // 2)]
+    return [
+        Cut(at, KINDS[(i + dice.randrange(7)) % 7], dice.getrandbits(16)) for i, at in enumerate(early + late)
+    ]
+
+
+@pytest.mark.parametrize(("codec", "count"), [("full", 160), ("delta", 160)])
+async def test_boards_killed_at_points_of_their_update(tmp_path: Path, codec: str, count: int) -> None:
+    old, new = image("1.0.0"), image("1.1.0")
+    package = full(new) if codec == "full" else delta(old, new)
+    with Service() as service:
+        service.release(package)
+        bench = Bench(tmp_path, old, new, package, service.url)
+        uncut = Lamp("uncut")
+        await bench.update_all([uncut])
+        lamps = [Lamp(f"lamp-{i}", [cut]) for i, cut in enumerate(points(uncut.operations, count, 1))]
+        await bench.update_all(lamps)
+    kills = [lamp.exits().count("power-cut") for lamp in lamps]
+    assert max(kills) == 1
+    assert sum(kills) >= 150  # the last operation is not the same in each run: reports are timed
+
+
+@pytest.fixture
+async def relayed(tmp_path: Path) -> AsyncIterator[Callable[[], Any]]:
+    """A bench whose boards reach the server through a Link of their own making."""
+    old, new = image("1.0.0"), image("1.1.0")
+    with Service() as service:
+        service.release(full(new))
+
+        async def through(change: Callable[[Link], None], name: str) -> tuple[Lamp, Link, Service]:
+            async with Link("127.0.0.1", service.port) as link:
+                change(link)
+                bench = Bench(tmp_path, old, new, service.package, f"http://127.0.0.1:{link.port}")
+                lamp = Lamp(name)
+                await bench.update_all([lamp])
+                return lamp, link, service
+
+        yield through
+
+
+@pytest.mark.parametrize("at", [700, 3000, 20_000, 70_000])
+async def test_a_connection_cut_at_a_byte(relayed: Callable[..., Any], at: int) -> None:
+    def at_byte(link: Link) -> None:
+        link.rate = 150_000.0  # so that little is under way when it breaks
+        link.cut_at = at
+
+    lamp, link, service = await relayed(at_byte, f"cut-{at}")
+    assert link.cuts == 1
+    assert lamp.exits().count("power-cut") == 0
+    # what was written is not fetched again; the calls beside the download take some 4 KB
+    assert link.down_bytes < len(service.package) + 4096 + 12_000
+
+
+async def test_a_slow_link(relayed: Callable[..., Any]) -> None:
+    _, link, service = await relayed(lambda link: setattr(link, "rate", 60_000.0), "slow")
+    assert link.down_bytes > len(service.package)
+
+
+async def test_a_server_that_goes_away_for_a_while(relayed: Callable[..., Any]) -> None:
+    """Down when the board is half through its download, back two seconds later."""
+
+    def flaky(link: Link) -> None:
+        link.rate = 100_000.0
+
+        async def outage() -> None:
+            while link.down_bytes < 40_000:
+                await asyncio.sleep(0.01)
+            link.up = False
+            await asyncio.sleep(2)
+            link.rate, link.up = None, True
+
+        link.outage = asyncio.create_task(outage())  # type: ignore[attr-defined]
+
+    lamp, link, _ = await relayed(flaky, "outage")
+    assert link.outage.done()
+    assert "confirmed" in lamp.states()
