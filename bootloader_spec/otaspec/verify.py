@@ -49,6 +49,7 @@ class Board:
     running_size = 0  # of the running image
     running_sha256 = b""
     codecs = (0, 1, 2, 3)
+    chunks = False  # the agent decodes a payload chunk by chunk, without staging it
     blocklist = ()  # (image SHA-256, seq) pairs
 
     def __init__(self, **facts) -> None:
@@ -121,8 +122,8 @@ def _check_payload(m: Manifest, board: Board) -> None:
         raise error(_CODEC_UNKNOWN, "%d" % m.payload_codec)
     if m.payload_ram > board.ram:
         raise error(_PATCH_NEEDS_MORE_RAM, "%d, this gives %d" % (m.payload_ram, board.ram))
-    # A plain image streams into the slot and chunks are verified one by one: neither is staged.
-    streams = m.payload_codec == manifests.IMAGE or m.payload_chunk_size
+    # A plain image streams into the slot; chunks may be verified and decoded one by one. Else it is staged.
+    streams = m.payload_codec == manifests.IMAGE or (m.payload_chunk_size and board.chunks)
     if not streams and m.payload_size > board.staging:
         raise error(_STAGING_TOO_SMALL, "%d, this has %d" % (m.payload_size, board.staging))
 

@@ -127,12 +127,18 @@ def test_each_check_and_its_place(first: int) -> None:
         ({"not_after": 1000}, {"time": 1000}),
         ({}, {"slot_size": 5000}),
         ({}, {"staging": len(packages.PAYLOAD)}),
-        ({"payload_chunk_size": 16384, "payload_chunks": packages.BASE}, {"staging": 0}),
+        ({"payload_chunk_size": 16384, "payload_chunks": packages.BASE}, {"staging": 0, "chunks": True}),
         ({"payload_codec": 0, "base_size": 0, "payload_size": 4968}, {"staging": 0, "running_size": 1}),
     ],
 )
 def test_what_just_fits_is_taken(says: dict[str, object], is_: dict[str, object]) -> None:
     verify.check(packages.manifest(**says), packages.board(**is_))
+
+
+def test_chunks_are_staged_where_the_agent_cannot_decode_them_one_by_one() -> None:
+    chunked = packages.manifest(payload_chunk_size=16384, payload_chunks=packages.BASE)
+    with pytest.raises(OtaError, match="STAGING_TOO_SMALL"):
+        verify.check(chunked, packages.board(staging=0))
 
 
 def test_a_jump_in_seq() -> None:
