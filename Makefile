@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PY := $(BIN)/python
 PYTHON ?= python3
-SOURCES := bootloader_spec firmware differ cloud host_sim boards driblet tests
+SOURCES := bootloader_spec firmware differ cloud host_sim boards bench driblet tests
 export PYTHONPATH := bootloader_spec:firmware:differ:cloud:host_sim:boards:.
 
 help:  ## list the targets
@@ -47,8 +47,16 @@ lock: setup  ## resolve pyproject.toml's requirements anew into requirements.loc
 	$(BIN)/pip-compile --quiet --all-extras --strip-extras --no-emit-index-url --no-emit-trusted-host \
 	  --no-emit-find-links --no-header --no-annotate --allow-unsafe --output-file requirements.lock pyproject.toml
 
+bench: setup build/bench/.stamp  ## patch sizes over CORPUS_DIR, ours and other tools'
+	$(PY) -m bench.run build/bench/bin/python
+
+build/bench/.stamp: bench/requirements.txt
+	$(PYTHON) -m venv build/bench
+	build/bench/bin/python -m pip install --quiet --disable-pip-version-check -r bench/requirements.txt
+	touch $@
+
 clean:  ## remove what was built
 	rm -rf build .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help setup demo check test fix docs lock clean
+.PHONY: help setup demo check test fix docs lock bench clean
 .DEFAULT_GOAL := help
