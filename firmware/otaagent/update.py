@@ -57,6 +57,10 @@ class Update:
         for name in ("url", "etag", "version"):
             if not isinstance(offer.get(name), str) or len(offer[name]) > _LONGEST:
                 raise error(_ANSWER_INVALID, "update." + name)
+        rollout = offer.get("rollout")
+        self.rollout = "" if rollout is None else str(rollout)
+        if len(self.rollout) > 64:
+            raise error(_ANSWER_INVALID, "update.rollout")
         self.agent = agent
         self.board = agent.board
         self.offer = offer
@@ -228,7 +232,7 @@ class Update:
             stats.began()
             book.put(SESSION, {
                 "digest": m.digest, "seq": m.seq, "slot": self.board.other.number, "size": m.image_size,
-                "image": m.image_sha256, "version": m.version, "rollout": str(self.about["rollout"] or ""),
+                "image": m.image_sha256, "version": m.version, "rollout": self.rollout,
                 "etag": self.package.etag[:80], "head": m.payload_head,
                 "manifest": self.signed if len(self.signed) <= _LONGEST_KEPT else b"",
             })  # fmt: skip

@@ -140,6 +140,15 @@ class Station:
         rtc.close()
         return found
 
+    def wear(self, label: str) -> list[int]:
+        """Erases of each sector of a partition, over the life of the board."""
+        row = next(row for row in self.rows if row.label == label)
+        rtc = self.files.open_rtc()
+        first = parts.layout.W_WEAR + row.offset // 4096
+        found = [rtc[first + i] for i in range(row.size // 4096)]
+        rtc.close()
+        return found
+
     def said(self, name: str = "state") -> list[Any]:
         return [event.data.get(name) for event in self.events if event.kind == "report"]
 
