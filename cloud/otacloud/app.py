@@ -13,6 +13,7 @@ from otacloud import (
     deviceapi,
     devices,
     errors,
+    groups,
     health,
     packages,
     products,
@@ -41,6 +42,7 @@ ROUTERS = (
     audit.router,
     products.router,
     devices.router,
+    groups.router,
     releases.router,
     rollouts.router,
     deviceapi.router,
@@ -90,6 +92,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     tasks = [
         asyncio.create_task(cloud.presence.run()),
         asyncio.create_task(cloud.runner.run(cloud.settings.workers)),
+        asyncio.create_task(groups.resume(cloud.db, cloud.now)),
     ]
     try:
         yield

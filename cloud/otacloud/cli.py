@@ -20,6 +20,7 @@ app.add_typer(commands.token, name="token")
 app.add_typer(commands.audit, name="audit")
 app.add_typer(commands.product, name="product")
 app.add_typer(commands.device, name="device")
+app.add_typer(commands.group, name="group")
 app.add_typer(commands.release, name="release")
 app.add_typer(commands.rollout, name="rollout")
 

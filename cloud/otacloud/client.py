@@ -141,6 +141,29 @@ class Client:
     def reissue_device(self, pk: str, dn: str) -> schemas.DeviceSecret:
         return self._post(schemas.DeviceSecret, f"/products/{pk}/devices/{dn}/reissue")
 
+    def change_device(self, pk: str, dn: str, change: schemas.DeviceChange) -> schemas.DeviceOut:
+        body = change.model_dump(exclude_unset=True)
+        return schemas.DeviceOut.model_validate(
+            self._call("PATCH", f"/products/{pk}/devices/{dn}", json=body)
+        )
+
+    def import_devices(self, pk: str, file: Path) -> schemas.Imported:
+        try:
+            body = file.read_bytes()
+        except OSError as problem:
+            raise error(code("FILE_UNREADABLE"), f"{file}: {problem.strerror}"[:120]) from None
+        path = f"/products/{pk}/devices/import"
+        headers = {"Content-Type": "text/csv"}
+        return schemas.Imported.model_validate(self._call("POST", path, content=body, headers=headers))
+
+    # groups
+
+    def create_group(self, pk: str, given: schemas.GroupIn) -> schemas.GroupOut:
+        return self._post(schemas.GroupOut, f"/products/{pk}/groups", given)
+
+    def groups(self, pk: str) -> schemas.GroupList:
+        return self._get(schemas.GroupList, f"/products/{pk}/groups")
+
     # releases
 
     def upload_release(
@@ -182,6 +205,13 @@ class Client:
     def retry_release(self, pk: str, version: str) -> schemas.ReleaseOut:
         return self._post(schemas.ReleaseOut, f"/products/{pk}/releases/{version}/retry")
 
+    def reissue_release(
+        self, pk: str, version: str, new_version: str, board: str | None = None
+    ) -> schemas.ReleaseOut:
+        query = {"as": new_version} | ({"board": board} if board else {})
+        path = f"/products/{pk}/releases/{version}/reissue"
+        return schemas.ReleaseOut.model_validate(self._call("POST", path, params=query))
+
     def watch_release(
         self, pk: str, version: str, board: str | None = None, interval: float = 0.5
     ) -> Iterator[schemas.ReleaseOut]:
@@ -214,7 +244,7 @@ class Client:
         return self._get(schemas.RolloutDetail, f"/products/{pk}/rollouts/{rollout_id}")
 
     def move_rollout(self, pk: str, rollout_id: int, move: str) -> schemas.RolloutOut:
-        """`move`: pause, resume or stop."""
+        """`move`: start, approve, pause, resume, stop or retry."""
         return self._post(schemas.RolloutOut, f"/products/{pk}/rollouts/{rollout_id}/{move}")
 
     def watch_rollout(

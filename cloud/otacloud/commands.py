@@ -20,6 +20,7 @@ device = typer.Typer(help="Devices of a product.", no_args_is_help=True)
 release = typer.Typer(help="Releases of a product and their packages.", no_args_is_help=True)
 rollout = typer.Typer(help="Rollouts: a release goes to devices.", no_args_is_help=True)
 
+group = typer.Typer(help="Groups of devices.", no_args_is_help=True)
 user = typer.Typer(help="People of the team.", no_args_is_help=True)
 token = typer.Typer(help="API tokens, for programs.", no_args_is_help=True)
 audit = typer.Typer(help="Who did what.", no_args_is_help=True)
@@ -224,22 +225,43 @@ def rollout_create(
     version: Annotated[str, typer.Option("--version", "-v", help="Release to roll out.")],
     board: Board = None,
     device: Annotated[list[str] | None, typer.Option(help="Only this device; may be repeated.")] = None,
+    group: Annotated[str | None, typer.Option(help="Only this group.")] = None,
     canary: Annotated[int, typer.Option(min=0, help="Boards that must confirm first.")] = 1,
+    phase: Annotated[
+        list[str] | None,
+        typer.Option(help="Instead of a canary: 1%:3600 (percent, or boards; soak seconds)."),
+    ] = None,
     parallel: Annotated[int, typer.Option(min=0, help="Boards under way at once; 0: any number.")] = 0,
     stop_after_failures: Annotated[int, typer.Option(min=0, help="0: never stops by itself.")] = 1,
     retry_after: Annotated[int, typer.Option(min=0, help="Seconds until a board is asked again.")] = 300,
+    draft: Annotated[bool, typer.Option("--draft", help="Do not start yet.")] = False,
     watch: Watch = False,
 ) -> schemas.RolloutOut:
-    """Roll a release out: to all devices of the product, or to those named.
+    """Roll a release out: to all devices of the product, to a group, or to those named.
 
-    Example: driblet rollout create -p thermostat -v 1.2.0 --canary 3 --watch
+    Examples:
+
+        driblet rollout create -p thermostat -v 1.2.0 --canary 3 --watch
+
+        driblet rollout create -p thermostat -v 1.2.0 --phase 1%:3600 --phase 10%:3600
     """
     fields = {
-        **{"version": version, "board": board, "devices": device or None, "canary": canary},
+        **{"version": version, "board": board, "devices": device or None, "group": group, "canary": canary},
+        **{"phases": [_phase(text) for text in phase or []], "draft": draft},
         **{"parallel": parallel, "stop_after_failures": stop_after_failures, "retry_after": retry_after},
     }
     made = cloud.create_rollout(pk, schemas.RolloutIn.model_validate(fields))
     return _watch(cloud, pk, made.id) if watch else made
+
+
+def _phase(text: str) -> dict[str, Any]:
+    """`5%:3600` or `20:60`: percent or number of boards, and how long to wait after its success."""
+    size, _, soak = text.partition(":")
+    try:
+        share = {"percent": float(size[:-1])} if size.endswith("%") else {"count": int(size)}
+        return {**share, "soak": int(soak or 0)}
+    except ValueError:
+        raise typer.BadParameter(f"{text} is not like 5%:3600 or 20:60") from None
 
 
 @calls(rollout, "show")
@@ -279,6 +301,33 @@ def rollout_resume(cloud: Client, rollout_id: Number, pk: Pk) -> schemas.Rollout
     return cloud.move_rollout(pk, rollout_id, "resume")
 
 
+@calls(rollout, "start")
+def rollout_start(cloud: Client, rollout_id: Number, pk: Pk) -> schemas.RolloutOut:
+    """Start a draft.
+
+    Example: driblet rollout start 1 --product thermostat
+    """
+    return cloud.move_rollout(pk, rollout_id, "start")
+
+
+@calls(rollout, "approve")
+def rollout_approve(cloud: Client, rollout_id: Number, pk: Pk) -> schemas.RolloutOut:
+    """Agree to a draft that somebody else made.
+
+    Example: driblet rollout approve 1 --product thermostat
+    """
+    return cloud.move_rollout(pk, rollout_id, "approve")
+
+
+@calls(rollout, "retry")
+def rollout_retry(cloud: Client, rollout_id: Number, pk: Pk) -> schemas.RolloutOut:
+    """Offer it once more to the boards that failed.
+
+    Example: driblet rollout retry 1 --product thermostat
+    """
+    return cloud.move_rollout(pk, rollout_id, "retry")
+
+
 @calls(rollout, "stop")
 def rollout_stop(cloud: Client, rollout_id: Number, pk: Pk) -> schemas.RolloutOut:
     """Offer it to no further board.
@@ -286,6 +335,77 @@ def rollout_stop(cloud: Client, rollout_id: Number, pk: Pk) -> schemas.RolloutOu
     Example: driblet rollout stop 1 --product thermostat
     """
     return cloud.move_rollout(pk, rollout_id, "stop")
+
+
+@calls(group, "create")
+def group_create(
+    cloud: Client,
+    name: Annotated[str, typer.Argument(help="Name of the group.")],
+    pk: Pk,
+    rule: Annotated[
+        str | None, typer.Option(help="Fills it by itself: 'version < 1.2 and tags has eu'.")
+    ] = None,
+    test: Annotated[bool, typer.Option("--test", help="Its devices verify releases.")] = False,
+    poll_interval: Annotated[int | None, typer.Option(min=1, help="Seconds between polls.")] = None,
+) -> schemas.GroupOut:
+    """Make a group: filled by hand, or by a rule.
+
+    Example: driblet group create beta -p thermostat --rule "tags has beta and inventory.region = eu"
+    """
+    fields = {"name": name, "rule": rule, "test": test, "poll_interval": poll_interval}
+    return cloud.create_group(pk, schemas.GroupIn.model_validate(fields))
+
+
+@calls(group, "list")
+def group_list(cloud: Client, pk: Pk) -> schemas.GroupList:
+    """List the groups of a product.
+
+    Example: driblet group list --product thermostat
+    """
+    return cloud.groups(pk)
+
+
+@calls(device, "change")
+def device_change(
+    cloud: Client,
+    dn: Dn,
+    pk: Pk,
+    group: Annotated[str | None, typer.Option(help="Its static group; '' takes it out.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="Its tags, all of them; may be repeated.")] = None,
+) -> schemas.DeviceOut:
+    """Move a device to another group, or tag it.
+
+    Example: driblet device change kitchen -p thermostat --group beta --tag eu
+    """
+    fields: dict[str, Any] = {} if group is None else {"group": group or None}
+    fields |= {} if tag is None else {"tags": tag}
+    return cloud.change_device(pk, dn, schemas.DeviceChange.model_validate(fields))
+
+
+@calls(device, "import")
+def device_import(
+    cloud: Client, file: Annotated[Path, typer.Argument(help="CSV: dn, group, tags, ds.")], pk: Pk
+) -> schemas.Imported:
+    """Name devices beforehand, from a list in CSV.
+
+    Example: driblet device import factory.csv --product thermostat
+    """
+    return cloud.import_devices(pk, file)
+
+
+@calls(release, "reissue")
+def release_reissue(
+    cloud: Client,
+    version: Annotated[str, typer.Argument(help="Version that is known to be good.")],
+    new_version: Annotated[str, typer.Argument(help="What it is called now.")],
+    pk: Pk,
+    board: Board = None,
+) -> schemas.ReleaseOut:
+    """Release an image once more with a newer seq, so that boards go back to it.
+
+    Example: driblet release reissue 1.0.0 1.0.0-again --product thermostat
+    """
+    return cloud.reissue_release(pk, version, new_version, board)
 
 
 @calls(user, "create")

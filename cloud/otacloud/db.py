@@ -1,12 +1,13 @@
 """The database: SQLite in WAL mode by default, PostgreSQL by URL."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
 from sqlalchemy import Connection, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
@@ -17,7 +18,6 @@ PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",  # what was acknowledged survives a power cut of the server too
     "PRAGMA busy_timeout=10000",
-    "PRAGMA foreign_keys=ON",
 )
 
 
@@ -36,10 +36,11 @@ class Database:
             self._engine("BEGIN IMMEDIATE", pool_size=1, max_overflow=0) if self.is_sqlite else self._reader
         )
 
-    def _engine(self, begin: str, **options: Any) -> AsyncEngine:
+    def _engine(self, begin: str, foreign_keys: bool = True, **options: Any) -> AsyncEngine:
         engine = create_async_engine(self.url, **options)
         if self.is_sqlite:
-            event.listen(engine.sync_engine, "connect", _set_up_sqlite)
+            pragmas = (*PRAGMAS, f"PRAGMA foreign_keys={'ON' if foreign_keys else 'OFF'}")
+            event.listen(engine.sync_engine, "connect", lambda dbapi, _: _set_up_sqlite(dbapi, pragmas))
             event.listen(engine.sync_engine, "begin", lambda connection: connection.exec_driver_sql(begin))
         return engine
 
@@ -56,19 +57,29 @@ class Database:
             yield session
 
     async def migrate(self, revision: str = "head") -> None:
-        """Brings the schema up to `revision`."""
-        async with self._writer.begin() as connection:
-            await connection.run_sync(_upgrade, revision)
+        """Brings the schema up, or down, to `revision`, in one transaction.
+
+        SQLite changes a table by making it anew, which foreign keys must not notice: they are
+        checked at the end instead.
+        """
+        engine = self._engine("BEGIN IMMEDIATE", foreign_keys=False) if self.is_sqlite else self._writer
+        async with engine.begin() as connection:
+            await connection.run_sync(_migrate, revision)
+            if self.is_sqlite:
+                broken = (await connection.exec_driver_sql("PRAGMA foreign_key_check")).first()
+                assert broken is None, f"migration breaks a reference: {broken}"
+        if self.is_sqlite:
+            await engine.dispose()
 
     async def close(self) -> None:
         await self._reader.dispose()
         await self._writer.dispose()
 
 
-def _set_up_sqlite(connection: DBAPIConnection, _record: object) -> None:
+def _set_up_sqlite(connection: DBAPIConnection, pragmas: Sequence[str]) -> None:
     connection.isolation_level = None  # the driver must not begin transactions behind our back
     cursor = connection.cursor()
-    for pragma in PRAGMAS:
+    for pragma in pragmas:
         cursor.execute(pragma)
     cursor.close()
 
@@ -80,5 +91,11 @@ def alembic_config(connection: Connection) -> Config:
     return config
 
 
-def _upgrade(connection: Connection, revision: str) -> None:
-    command.upgrade(alembic_config(connection), revision)
+def _migrate(connection: Connection, revision: str) -> None:
+    config = alembic_config(connection)
+    if revision == "head":
+        command.upgrade(config, revision)
+        return
+    now = MigrationContext.configure(connection).get_current_revision() or "base"
+    goes_down = revision == "base" or (now != "base" and revision < now)  # revisions are numbered
+    (command.downgrade if goes_down else command.upgrade)(config, revision)

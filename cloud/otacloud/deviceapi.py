@@ -14,10 +14,10 @@ from otacloud.auth import bearer
 from otacloud.devices import new_device
 from otacloud.errors import refuse
 from otacloud.events import Event
+from otacloud.groups import place
 from otacloud.models import Device, DeviceLog, Product
 from otacloud.schemas import Access, Name
 from otacloud.services import Cloud, Services
-from otacloud.targets import admit
 
 LOGS_KEPT = 5
 
@@ -76,7 +76,7 @@ async def register(cloud: Cloud, given: Handshake) -> RegisterOut:
         product = await session.scalar(select(Product).where(Product.pk == given.pk))
     right = cloud.device_auth.check_register(product.ps_sealed if product else None, *given.proof())
     fresh = cloud.device_auth.nonce_holds(given.nonce, given.pk, given.dn, cloud.now())
-    if not right or not fresh or product is None or product.registration == "closed":
+    if not right or not fresh or product is None:
         raise refuse("LOGIN_REFUSED")
     ds, sealed = cloud.device_auth.new_secret()
     async with cloud.db.write() as session:
@@ -93,11 +93,13 @@ async def _registered(session: AsyncSession, product: Product, dn: str, sealed: 
     query = select(Device).where(Device.product_id == product.id, Device.dn == dn).with_for_update()
     device = await session.scalar(query)
     if device is None:
+        if product.registration == "closed":  # only devices that were named beforehand
+            raise refuse("LOGIN_REFUSED")
         access: Access = "approved" if product.registration == "open" else "pending"
         device = new_device(product, dn, "dynamic", access, None, now)
         session.add(device)
         await session.flush()
-        await admit(session, device, now)
+        await place(session, device, now, new=True)
     elif device.access == "revoked":
         raise refuse("LOGIN_REFUSED")
     elif device.origin != "dynamic" or device.first_login_at is not None:
@@ -128,7 +130,7 @@ async def login(cloud: Cloud, given: Handshake) -> LoginOut:
     return LoginOut(
         token=cloud.device_auth.new_token(device.id, device.generation, now + life),
         expires_in=life,
-        poll_interval=cloud.settings.poll_interval,
+        poll_interval=device.poll_interval or cloud.settings.poll_interval,
         last_report=device.last_report,
     )
 
@@ -160,7 +162,7 @@ async def poll(cloud: Cloud, current: Current, given: polls.PollIn) -> Response:
     assert device.ds_sealed is not None  # who logged in has one
     await polls.keep(cloud, device, given)
     decision = await polls.decide(cloud, device, given)
-    interval = cloud.settings.poll_interval
+    interval = device.poll_interval or cloud.settings.poll_interval
     answer = {
         "time": cloud.now(),
         "poll_interval": min(interval, polls.SOON) if decision.soon else interval,

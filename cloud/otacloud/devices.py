@@ -2,38 +2,45 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from otacloud import audit
 from otacloud.auth import Caller, Operator, Viewer
+from otacloud.devicelist import read_csv
 from otacloud.errors import describe, refuse
 from otacloud.events import Event
+from otacloud.groups import find_group, place
 from otacloud.models import Device, DeviceLog, Product, Report
 from otacloud.products import find
 from otacloud.schemas import (
     Access,
+    DeviceChange,
     DeviceDetail,
     DeviceIn,
     DeviceOut,
     DevicePage,
     DeviceSecret,
+    Imported,
     Name,
     ReportOut,
 )
 from otacloud.services import Cloud, Services
-from otacloud.targets import admit
+from otacloud.targets import dismiss
 
 router = APIRouter(prefix="/api/v1/products/{pk}/devices", tags=["devices"])
 
 
 TIMELINE = 200
+CHUNK = 2000
 
 
 def out(cloud: Services, device: Device) -> dict[str, Any]:
     """The fields of DeviceOut."""
-    fields = {name: getattr(device, name) for name in DeviceOut.model_fields if name != "error"}
+    made = ("error", "group")
+    fields = {name: getattr(device, name) for name in DeviceOut.model_fields if name not in made}
+    fields["group"] = device.group_name
     fields["error"] = describe(device.code, device.detail)
     fields["last_seen_at"] = cloud.presence.last(device.id) or device.last_seen_at
     return fields
@@ -73,10 +80,70 @@ async def create_device(cloud: Cloud, caller: Operator, pk: Name, given: DeviceI
         device = new_device(product, given.dn, "operator", "approved", sealed, cloud.now())
         session.add(device)
         await session.flush()
-        await admit(session, device, cloud.now())
+        await _sort(session, product, device, given, cloud.now())
         await audit.record(session, caller, "device.create", f"{pk}/{given.dn}", cloud.now())
     cloud.hub.publish(caller.tenant_id, Event("device", device.id))
     return DeviceSecret(dn=given.dn, ds=ds.hex())
+
+
+async def _sort(
+    session: AsyncSession, product: Product, device: Device, given: DeviceIn | DeviceChange, now: int
+) -> None:
+    """Sets the static group and the tags that are given, and what follows from them."""
+    if "group" in given.model_fields_set:
+        group = await find_group(session, product, given.group) if given.group else None
+        device.group_id, device.group_name = (group.id, group.name) if group else (None, None)
+    if given.tags is not None:
+        device.tags = sorted(set(given.tags))
+    await place(session, device, now, new=device.access == "approved")
+
+
+@router.patch("/{dn}")
+async def change_device(
+    cloud: Cloud, caller: Operator, pk: Name, dn: Name, change: DeviceChange
+) -> DeviceOut:
+    """Moves a device to another group, or tags it."""
+    async with cloud.db.write() as session:
+        product = await find(session, caller, pk)
+        device = await find_device(session, product, dn)
+        await _sort(session, product, device, change, cloud.now())
+        said = change.model_dump(exclude_unset=True)
+        await audit.record(session, caller, "device.change", f"{pk}/{dn}", cloud.now(), **said)
+    cloud.hub.publish(caller.tenant_id, Event("device", device.id))
+    return DeviceOut(**out(cloud, device))
+
+
+@router.post("/import")
+async def import_devices(cloud: Cloud, caller: Operator, pk: Name, request: Request) -> Imported:
+    """Names devices beforehand. The body is CSV with a head line: dn, and if you like group, tags, ds.
+
+    With ds (64 hex digits) a device logs in at once; without, it registers with the product secret,
+    whatever the registration switch says. Tags are separated by spaces. All rows are taken, or none.
+    """
+    rows = read_csv((await request.body()).decode("utf-8-sig", "replace"))
+    known = []
+    async with cloud.db.write() as session:
+        product = await find(session, caller, pk)
+        query = select(Device.dn).where(Device.product_id == product.id)
+        names = [row.dn for row in rows]
+        for start in range(0, len(names), CHUNK):
+            known += list(await session.scalars(query.where(Device.dn.in_(names[start : start + CHUNK]))))
+        groups = {
+            name: await find_group(session, product, name) for name in {r.group for r in rows if r.group}
+        }
+        fresh = [row for row in rows if row.dn not in set(known)]
+        for row in fresh:
+            sealed = cloud.vault.seal(row.ds, "ds") if row.ds else None
+            origin = "operator" if row.ds else "dynamic"
+            device = new_device(product, row.dn, origin, "approved", sealed, cloud.now())
+            if row.group:
+                device.group_id, device.group_name = groups[row.group].id, row.group
+            device.tags = row.tags
+            session.add(device)
+            await session.flush()
+            await place(session, device, cloud.now(), new=True)
+        await audit.record(session, caller, "device.import", pk, cloud.now(), made=len(fresh))
+    return Imported(made=len(fresh), known=known)
 
 
 @router.get("")
@@ -152,8 +219,10 @@ async def _set_access(cloud: Services, caller: Caller, pk: str, dn: str, access:
         device = await find_device(session, await find(session, caller, pk), dn)
         if access == "revoked":
             device.generation += 1
+            await dismiss(session, device.id, cloud.now())
         device.access = access
-        await admit(session, device, cloud.now())
+        if access == "approved":
+            await place(session, device, cloud.now(), new=True)
         await audit.record(session, caller, f"device.{access}", f"{pk}/{dn}", cloud.now())
     cloud.hub.publish(caller.tenant_id, Event("device", device.id))
     return DeviceOut(**out(cloud, device))

@@ -102,6 +102,8 @@ def _type(field: dict[str, Any]) -> str:
         return " or ".join(_type(part) for part in field["anyOf"])
     if "enum" in field:
         return " or ".join(f"`{value}`" for value in field["enum"])
+    if "prefixItems" in field:
+        return "list of " + ", ".join(_type(part) for part in field["prefixItems"])
     if field.get("type") == "array":
         return f"list of {_type(field['items'])}"
     return str(field.get("type", "any"))

@@ -13,6 +13,7 @@ LIMITS: tuple[tuple[str, int | None], ...] = (
     (r"/v1/log", 64 * KIB),
     (r"/v1/.*", 16 * KIB),
     (r"/api/v1/products/[^/]+/releases", None),
+    (r"/api/v1/products/[^/]+/devices/import", 2048 * KIB),
     (r".*", 1024 * KIB),
 )
 _COMPILED = tuple((re.compile(pattern), limit) for pattern, limit in LIMITS)

@@ -13,6 +13,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    false,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -35,6 +36,8 @@ class Base(DeclarativeBase):
         int: BigInteger(),
         dict[str, Any]: JSON(),
         list[int]: JSON(),
+        list[str]: JSON(),
+        list[dict[str, Any]]: JSON(),
     }
 
 
@@ -102,6 +105,10 @@ class Product(TenantRow):
     registration: Mapped[str] = mapped_column(String(16))
     ps_sealed: Mapped[bytes] = mapped_column(LargeBinary)
     next_seq: Mapped[int] = mapped_column(default=1)
+    approvals: Mapped[int] = mapped_column(
+        default=0, server_default="0"
+    )  # people that must agree to a rollout
+    verify_first: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
 class SigningKey(TenantRow):
@@ -115,11 +122,38 @@ class SigningKey(TenantRow):
     retired_at: Mapped[int | None]
 
 
+class Group(TenantRow):
+    """With a rule a dynamic group, without one a static group."""
+
+    __tablename__ = "groups"
+    __table_args__ = (UniqueConstraint("product_id", "name"),)
+    product_id: Mapped[int] = mapped_column(ForeignKey("products.id"))
+    name: Mapped[str] = mapped_column(String(64))
+    rule: Mapped[str | None] = mapped_column(String(1024))
+    test: Mapped[bool]  # its devices verify a release before others may have it
+    poll_interval: Mapped[int | None]
+    filling: Mapped[bool] = mapped_column(default=False)  # members are being looked for
+
+
+class Member(Base):
+    """A device in a group, static or dynamic."""
+
+    __tablename__ = "members"
+    group_id: Mapped[int] = mapped_column(ForeignKey("groups.id"), primary_key=True, autoincrement=False)
+    device_id: Mapped[int] = mapped_column(
+        ForeignKey("devices.id"), primary_key=True, autoincrement=False, index=True
+    )
+
+
 class Device(TenantRow):
     __tablename__ = "devices"
     __table_args__ = (UniqueConstraint("product_id", "dn"), Index(None, "product_id", "image_sha256"))
     product_id: Mapped[int] = mapped_column(ForeignKey("products.id"))
     dn: Mapped[str] = mapped_column(String(64))
+    group_id: Mapped[int | None] = mapped_column(ForeignKey("groups.id"))  # its static group
+    group_name: Mapped[str | None] = mapped_column(String(64))  # a group is never renamed
+    tags: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
+    poll_interval: Mapped[int | None]  # the shortest that its groups ask for
     # log-in
     ds_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
     origin: Mapped[str] = mapped_column(String(16))  # operator, dynamic
@@ -163,6 +197,7 @@ class Release(TenantRow):
     image_sha256: Mapped[str] = mapped_column(String(64))
     image_size: Mapped[int]
     notes: Mapped[str] = mapped_column(Text, default="")
+    verified_at: Mapped[int | None]  # a test device confirmed it
 
 
 class Job(TenantRow):
@@ -205,13 +240,33 @@ class Rollout(TenantRow):
     __tablename__ = "rollouts"
     product_id: Mapped[int] = mapped_column(ForeignKey("products.id"), index=True)
     release_id: Mapped[int] = mapped_column(ForeignKey("releases.id"))
-    audience: Mapped[str] = mapped_column(String(16))  # all, list
-    state: Mapped[str] = mapped_column(String(16))  # running, paused, stopped, done
-    why: Mapped[str] = mapped_column(String(256), default="")
-    canary: Mapped[int]
+    # for whom
+    audience: Mapped[str] = mapped_column(String(16))  # all, list, group
+    group_id: Mapped[int | None] = mapped_column(ForeignKey("groups.id"))
+    devices: Mapped[list[str]] = mapped_column(default=list, server_default="[]")  # of a list
+    # how
+    phases: Mapped[list[dict[str, Any]]] = mapped_column(default=list, server_default="[]")
     parallel: Mapped[int]
+    per_minute: Mapped[int] = mapped_column(default=0, server_default="0")
+    start_at: Mapped[int] = mapped_column(default=0, server_default="0")
+    window: Mapped[list[int]] = mapped_column(
+        default=list, server_default="[]"
+    )  # from, to: minutes of the day, UTC
     stop_after_failures: Mapped[int]
+    stop_at_percent: Mapped[float] = mapped_column(default=0, server_default="0")
     retry_after: Mapped[int]
+    # who
+    created_by: Mapped[str] = mapped_column(String(80), server_default="")
+    approved_by: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
+    # how far
+    state: Mapped[str] = mapped_column(String(16))  # draft, running, paused, stopped, done
+    why: Mapped[str] = mapped_column(String(256), default="")
+    total: Mapped[int] = mapped_column(default=0, server_default="0")
+    phase: Mapped[int] = mapped_column(
+        default=0, server_default="0"
+    )  # of `phases`; behind the last: everyone
+    reached_at: Mapped[int | None]  # when the phase had its successes; then it soaks
+    started_at: Mapped[int | None]
     finished_at: Mapped[int | None]
 
 
@@ -219,13 +274,19 @@ class Target(Base):
     """One device in one rollout."""
 
     __tablename__ = "targets"
-    __table_args__ = (Index(None, "device_id", "state"), Index(None, "rollout_id", "state", "active_at"))
+    __table_args__ = (
+        Index(None, "device_id", "state"),
+        Index(None, "rollout_id", "state", "active_at"),
+        Index(None, "rollout_id", "offered_at"),
+    )
     rollout_id: Mapped[int] = mapped_column(ForeignKey("rollouts.id"), primary_key=True, autoincrement=False)
     device_id: Mapped[int] = mapped_column(ForeignKey("devices.id"), primary_key=True, autoincrement=False)
+    rank: Mapped[int] = mapped_column(default=0, server_default="0")  # stable order, by hash: 0, 1, 2, ...
     state: Mapped[str] = mapped_column(String(16))  # waiting, offered, deferred, confirmed, failed, unneeded
     code: Mapped[int] = mapped_column(default=0)
     attempts: Mapped[int] = mapped_column(default=0)
     package_sha256: Mapped[str | None] = mapped_column(String(64))
+    offered_at: Mapped[int] = mapped_column(default=0, server_default="0")
     active_at: Mapped[int] = mapped_column(default=0)  # last sign of progress
     not_before: Mapped[int] = mapped_column(default=0)
     updated_at: Mapped[int]

@@ -24,18 +24,25 @@ class Board:
 
 @dataclass(frozen=True)
 class Gate:
-    """How far a rollout has come: `confirmed` needs to be exact only up to the size of the canary."""
+    """What may hold an offer back. A None means that there is no such bound."""
 
-    canary: int
-    parallel: int  # 0: any number at once
-    confirmed: int
+    rank: int  # of the board, by hash
+    limit: int | None  # a phase of percents: boards below this rank
+    quota: int | None  # a phase of counts: boards that have confirmed or are under way
+    confirmed: int  # exact up to the quota
     in_flight: int
+    parallel: int | None
+    last_minute: int
+    per_minute: int | None
 
     def is_open(self) -> bool:
-        """Whether one more board may be offered the release."""
-        if self.confirmed < self.canary:
-            return self.confirmed + self.in_flight < self.canary
-        return self.parallel == 0 or self.in_flight < self.parallel
+        """Whether this board may be offered the release now."""
+        return (
+            (self.limit is None or self.rank < self.limit)
+            and (self.quota is None or self.confirmed + self.in_flight < self.quota)
+            and (self.parallel is None or self.in_flight < self.parallel)
+            and (self.per_minute is None or self.last_minute < self.per_minute)
+        )
 
 
 Need = Literal["update", "not now", "confirmed", "unneeded"]

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from otacloud import offers, targets
+from otacloud import groups, offers, targets
 from otacloud.events import Event
 from otacloud.models import Device, Job, Package
 from otacloud.services import Services
@@ -80,6 +80,7 @@ async def keep(cloud: Services, device: Device, poll: PollIn) -> None:
         row = await session.get_one(Device, device.id)
         for name, value in new.items():
             setattr(row, name, value)
+        await groups.place(session, row, cloud.now())
     cloud.hub.publish(device.tenant_id, Event("device", device.id))
 
 
@@ -97,7 +98,7 @@ async def decide(cloud: Services, device: Device, poll: PollIn) -> Decision:
     if needed in ("confirmed", "unneeded"):
         await _settle(cloud, device, rollout.id, needed)
         return Decision()
-    if needed == "not now":
+    if needed == "not now" or (target.state != "offered" and not targets.is_time(rollout, cloud.now())):
         return Decision()
     if not waiting and not any(p.base_sha256 for p in packages):
         waiting = await cloud.runner.want_delta(release, board.image_sha256)
@@ -131,7 +132,7 @@ async def _claim(cloud: Services, device: Device, place: targets.Place, package:
     """Looks before it locks: a board that waits behind the gate costs no write."""
     rollout, timeout = place[1], cloud.settings.offer_timeout
     async with cloud.db.read() as session:
-        if not (await targets.gate(session, rollout, cloud.now(), timeout)).is_open():
+        if not (await targets.gate(session, rollout, place[0].rank, cloud.now(), timeout)).is_open():
             return False
     async with cloud.db.write() as session:
         claimed = await targets.claim(session, place, package.sha256, cloud.now(), timeout)

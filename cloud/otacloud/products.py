@@ -24,6 +24,8 @@ def _out(product: Product, key: SigningKey) -> ProductOut:
         name=product.name,
         board=product.board,
         registration=product.registration,
+        approvals=product.approvals,
+        verify_first=product.verify_first,
         kid=key.kid,
         public_key=key.public_key.hex(),
     )

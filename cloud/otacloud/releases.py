@@ -189,3 +189,23 @@ async def retry_release(
         shown = await out(session, release)
     cloud.runner.kick()
     return shown
+
+
+@router.post("/{version}/reissue", status_code=201)
+async def reissue_release(
+    cloud: Cloud,
+    caller: Manager,
+    pk: Name,
+    version: Version,
+    new_version: Annotated[Version, Query(alias="as", description="What the new release is called.")],
+    board: Annotated[Name | None, Query()] = None,
+) -> ReleaseOut:
+    """The same image with a newer seq: the way back to a release that is known to be good."""
+    async with cloud.db.read() as session:
+        product = await find(session, caller, pk)
+        known = await find_release(session, product, version, board)
+    same = ("tenant_id", "product_id", "board", "chip", "image_sha256", "image_size")
+    fields = {name: getattr(known, name) for name in same}
+    notes = f"The image of {version} once more."
+    release = Release(version=new_version, notes=notes, created_at=cloud.now(), **fields)
+    return await _add(cloud, caller, release)

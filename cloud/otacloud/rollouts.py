@@ -1,19 +1,28 @@
-"""Rollouts: a release goes to all devices of a product or to a list, first to a canary."""
+"""Rollouts: a release goes to all devices of a product, to a group or to a list, in phases."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
-from sqlalchemy import func, insert, literal, select
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from otacloud import audit, jobs
-from otacloud.auth import Caller, Operator, Viewer
+from otacloud import audit, jobs, targets
+from otacloud.auth import Caller, Manager, Operator, Viewer
 from otacloud.errors import describe, refuse
 from otacloud.events import Event
-from otacloud.models import Device, Package, Product, Release, Rollout, Target
+from otacloud.groups import find_group
+from otacloud.models import Device, Group, Member, Package, Product, Release, Rollout, Target
 from otacloud.products import find
 from otacloud.releases import find_release
-from otacloud.schemas import Counts, Name, RolloutDetail, RolloutIn, RolloutOut, TargetOut, TargetState
+from otacloud.schemas import (
+    Counts,
+    Name,
+    RolloutDetail,
+    RolloutIn,
+    RolloutOut,
+    TargetOut,
+    TargetState,
+)
 from otacloud.services import Cloud, Services
 
 router = APIRouter(prefix="/api/v1/products/{pk}/rollouts", tags=["rollouts"])
@@ -23,8 +32,11 @@ RolloutId = Annotated[int, Path(ge=1, lt=2**53)]
 FAILURES_SHOWN = 50
 
 
-async def find_rollout(session: AsyncSession, product: Product, rollout_id: int) -> Rollout:
-    rollout = await session.get(Rollout, rollout_id)
+async def find_rollout(
+    session: AsyncSession, product: Product, rollout_id: int, lock: bool = False
+) -> Rollout:
+    """The product's rollout; NOT_FOUND. `lock`: nobody else changes it until the end of the session."""
+    rollout = await session.get(Rollout, rollout_id, with_for_update=lock or None)
     if rollout is None or rollout.product_id != product.id:
         raise refuse("NOT_FOUND", f"rollout {rollout_id}")
     return rollout
@@ -33,6 +45,7 @@ async def find_rollout(session: AsyncSession, product: Product, rollout_id: int)
 async def out(session: AsyncSession, rollout: Rollout) -> RolloutOut:
     release = await session.get_one(Release, rollout.release_id)
     product = await session.get_one(Product, rollout.product_id)
+    group = await session.get(Group, rollout.group_id) if rollout.group_id else None
     counted = select(Target.state, func.count()).where(Target.rollout_id == rollout.id).group_by(Target.state)
     counts = Counts(**{row[0]: row[1] for row in await session.execute(counted)})
     sent = (
@@ -40,79 +53,63 @@ async def out(session: AsyncSession, rollout: Rollout) -> RolloutOut:
         .join(Target, (Target.package_sha256 == Package.sha256) & (Package.release_id == release.id))
         .where(Target.rollout_id == rollout.id, Target.state == "confirmed")
     )
-    own = ("id", "state", "why", "audience", "canary", "parallel", "stop_after_failures", "retry_after")
-    fields = {name: getattr(rollout, name) for name in (*own, "created_at", "finished_at")}
-    named = {name: getattr(release, name) for name in ("version", "seq", "board")}
-    return RolloutOut(
-        **fields,
-        **named,
-        product=product.pk,
-        counts=counts,
-        package_bytes=await session.scalar(sent) or 0,
-        image_bytes=counts.confirmed * release.image_size,
-    )
+    made: dict[str, Any] = {
+        "product": product.pk,
+        "group": group.name if group else None,
+        "approvals_needed": product.approvals,
+        "counts": counts,
+        "package_bytes": await session.scalar(sent) or 0,
+        "image_bytes": counts.confirmed * release.image_size,
+        **{name: getattr(release, name) for name in ("version", "seq", "board")},
+    }
+    own = {name: getattr(rollout, name) for name in RolloutOut.model_fields if name not in made}
+    return RolloutOut(**own, **made)
 
 
 @router.post("", status_code=201)
 async def create_rollout(cloud: Cloud, caller: Operator, pk: Name, given: RolloutIn) -> RolloutOut:
-    """Starts at once. Deltas from versions that came into use since the upload are queued too."""
+    """Starts at once, unless it is a draft or the product wants others to agree first."""
     async with cloud.db.write() as session:
         product = await find(session, caller, pk)
         release = await find_release(session, product, given.version, given.board)
-        await _refuse_failed(session, release)
-        options = given.model_dump(include={"canary", "parallel", "stop_after_failures", "retry_after"})
-        rollout = Rollout(
-            tenant_id=caller.tenant_id,
-            product_id=product.id,
-            release_id=release.id,
-            audience="all" if given.devices is None else "list",
-            state="running",
-            created_at=cloud.now(),
-            **options,
-        )
-        session.add(rollout)
-        await session.flush()
-        await _add_targets(session, rollout, release, given.devices, cloud.now())
-        await jobs.add_jobs(session, release, await jobs.versions_in_use(session, release), cloud.now())
-        await session.flush()
-        said = {"version": release.version, "audience": rollout.audience, **options}
+        if await jobs.full_failed(session, release):
+            raise refuse("STATE_CONFLICT", f"no package of {release.version} could be made")
+        rollout = await _new(session, caller, product, release, given, cloud.now())
+        await _refuse_unverified(session, product, release, rollout)
+        said = {"version": release.version, "audience": rollout.audience, "phases": rollout.phases}
         await audit.record(session, caller, "rollout.create", f"{pk}/{rollout.id}", cloud.now(), **said)
+        if not given.draft and not product.approvals:
+            await _start(session, rollout, release, cloud.now())
         shown = await out(session, rollout)
     cloud.runner.kick()
     cloud.hub.publish(caller.tenant_id, Event("rollout", rollout.id))
     return shown
 
 
-async def _refuse_failed(session: AsyncSession, release: Release) -> None:
-    failed = await jobs.full_failed(session, release)
-    if failed:
-        raise refuse("STATE_CONFLICT", f"no package of {release.version} could be made")
-
-
-async def _add_targets(
-    session: AsyncSession, rollout: Rollout, release: Release, names: list[str] | None, now: int
-) -> None:
-    """One statement, however large the fleet."""
-    columns = (
-        "rollout_id",
-        "device_id",
-        "state",
-        "code",
-        "attempts",
-        "active_at",
-        "not_before",
-        "updated_at",
+async def _new(
+    session: AsyncSession, caller: Caller, product: Product, release: Release, given: RolloutIn, now: int
+) -> Rollout:
+    group = await find_group(session, product, given.group) if given.group else None
+    if given.devices is not None:
+        await _refuse_unknown(session, product.id, given.devices)
+    same = ("parallel", "per_minute", "start_at", "stop_after_failures", "stop_at_percent", "retry_after")
+    rollout = Rollout(
+        tenant_id=caller.tenant_id,
+        product_id=product.id,
+        release_id=release.id,
+        audience="group" if group else "all" if given.devices is None else "list",
+        group_id=group.id if group else None,
+        devices=given.devices or [],
+        phases=[phase.model_dump() for phase in given.plan()],
+        window=list(given.window or ()),
+        created_by=caller.title,
+        state="draft",
+        created_at=now,
+        **given.model_dump(include=set(same)),
     )
-    values = [literal(v) for v in ("waiting", 0, 0, 0, 0, now)]
-    chosen = select(literal(rollout.id), Device.id, *values).where(
-        Device.product_id == release.product_id, Device.access == "approved"
-    )
-    if names is None:
-        chosen = chosen.where(Device.board.is_(None) | (Device.board == release.board))
-    else:
-        await _refuse_unknown(session, release.product_id, names)
-        chosen = chosen.where(Device.dn.in_(names))
-    await session.execute(insert(Target).from_select(columns, chosen, include_defaults=False))
+    session.add(rollout)
+    await session.flush()
+    return rollout
 
 
 async def _refuse_unknown(session: AsyncSession, product_id: int, names: list[str]) -> None:
@@ -122,6 +119,36 @@ async def _refuse_unknown(session: AsyncSession, product_id: int, names: list[st
     missing = sorted(set(names) - set(await session.scalars(query)))
     if missing:
         raise refuse("NOT_FOUND", "no approved device " + ", ".join(missing))
+
+
+async def _refuse_unverified(
+    session: AsyncSession, product: Product, release: Release, rollout: Rollout
+) -> None:
+    """Where the product asks for it, test devices come before everybody else."""
+    if not product.verify_first or release.verified_at is not None:
+        return
+    if rollout.audience == "group":
+        testing = (await session.get_one(Group, rollout.group_id)).test
+    elif rollout.audience == "list":
+        testers = (
+            select(Device.dn)
+            .join(Member, Member.device_id == Device.id)
+            .join(Group, Group.id == Member.group_id)
+            .where(Device.product_id == product.id, Device.dn.in_(rollout.devices), Group.test.is_(True))
+        )
+        testing = set(rollout.devices) <= set(await session.scalars(testers))
+    else:
+        testing = False
+    if not testing:
+        raise refuse("STATE_CONFLICT", f"no test device has confirmed {release.version} yet")
+
+
+async def _start(session: AsyncSession, rollout: Rollout, release: Release, now: int) -> None:
+    rollout.state = "running"
+    rollout.started_at = now
+    rollout.total = await targets.fill(session, rollout, release, now)
+    await jobs.add_jobs(session, release, await jobs.versions_in_use(session, release), now)
+    await session.flush()
 
 
 @router.get("")
@@ -183,6 +210,40 @@ async def _targets(
     ]
 
 
+@router.post("/{rollout_id}/approve")
+async def approve_rollout(cloud: Cloud, caller: Manager, pk: Name, rollout_id: RolloutId) -> RolloutOut:
+    """Agrees to a draft. It starts when as many as the product asks for have; its maker does not count."""
+    async with cloud.db.write() as session:
+        product = await find(session, caller, pk)
+        rollout = await find_rollout(session, product, rollout_id, lock=True)
+        if rollout.state != "draft":
+            raise refuse("STATE_CONFLICT", f"the rollout is {rollout.state}")
+        if caller.title in (rollout.created_by, *rollout.approved_by):
+            raise refuse("NOT_ALLOWED", "somebody else must agree")
+        rollout.approved_by = [*rollout.approved_by, caller.title]
+        await audit.record(session, caller, "rollout.approve", f"{pk}/{rollout_id}", cloud.now())
+        if len(rollout.approved_by) >= product.approvals:
+            await _start(session, rollout, await session.get_one(Release, rollout.release_id), cloud.now())
+        shown = await out(session, rollout)
+    return _tell(cloud, caller, shown)
+
+
+@router.post("/{rollout_id}/start")
+async def start_rollout(cloud: Cloud, caller: Operator, pk: Name, rollout_id: RolloutId) -> RolloutOut:
+    """Starts a draft that needs nobody's approval."""
+    async with cloud.db.write() as session:
+        product = await find(session, caller, pk)
+        rollout = await find_rollout(session, product, rollout_id, lock=True)
+        if rollout.state != "draft":
+            raise refuse("STATE_CONFLICT", f"the rollout is {rollout.state}")
+        if len(rollout.approved_by) < product.approvals:
+            raise refuse("STATE_CONFLICT", f"{product.approvals} must agree, {len(rollout.approved_by)} did")
+        await _start(session, rollout, await session.get_one(Release, rollout.release_id), cloud.now())
+        await audit.record(session, caller, "rollout.start", f"{pk}/{rollout_id}", cloud.now())
+        shown = await out(session, rollout)
+    return _tell(cloud, caller, shown)
+
+
 @router.post("/{rollout_id}/pause")
 async def pause_rollout(cloud: Cloud, caller: Operator, pk: Name, rollout_id: RolloutId) -> RolloutOut:
     """No further offers; boards that are under way go on."""
@@ -198,7 +259,14 @@ async def resume_rollout(cloud: Cloud, caller: Operator, pk: Name, rollout_id: R
 @router.post("/{rollout_id}/stop")
 async def stop_rollout(cloud: Cloud, caller: Operator, pk: Name, rollout_id: RolloutId) -> RolloutOut:
     """No further offers."""
-    return await _move(cloud, caller, pk, rollout_id, ("running", "paused"), "stopped")
+    return await _move(cloud, caller, pk, rollout_id, ("draft", "running", "paused"), "stopped")
+
+
+@router.post("/{rollout_id}/retry")
+async def retry_rollout(cloud: Cloud, caller: Operator, pk: Name, rollout_id: RolloutId) -> RolloutOut:
+    """Offers it to the boards that failed once more, and goes on."""
+    before = ("running", "paused", "stopped", "done")
+    return await _move(cloud, caller, pk, rollout_id, before, "running", retry=True)
 
 
 async def _move(
@@ -208,17 +276,26 @@ async def _move(
     rollout_id: int,
     before: tuple[str, ...],
     after: str,
+    retry: bool = False,
 ) -> RolloutOut:
     async with cloud.db.write() as session:
-        rollout = await find_rollout(session, await find(session, caller, pk), rollout_id)
-        await session.refresh(rollout, with_for_update=True)
-        if rollout.state not in before:
+        rollout = await find_rollout(session, await find(session, caller, pk), rollout_id, lock=True)
+        if rollout.state not in before or (rollout.started_at is None and after == "running"):
             raise refuse("STATE_CONFLICT", f"the rollout is {rollout.state}")
+        if retry:
+            failed = (Target.rollout_id == rollout_id, Target.state == "failed")
+            await session.execute(update(Target).where(*failed).values(state="waiting", not_before=0))
         rollout.state = after
         rollout.why = f"stopped by {caller.name}" if after == "stopped" else ""
         rollout.finished_at = cloud.now() if after == "stopped" else None
         await session.flush()
-        await audit.record(session, caller, f"rollout.{after}", f"{pk}/{rollout_id}", cloud.now())
+        act = "retry" if retry else after
+        await audit.record(session, caller, f"rollout.{act}", f"{pk}/{rollout_id}", cloud.now())
         shown = await out(session, rollout)
-    cloud.hub.publish(caller.tenant_id, Event("rollout", rollout_id))
+    return _tell(cloud, caller, shown)
+
+
+def _tell(cloud: Services, caller: Caller, shown: RolloutOut) -> RolloutOut:
+    cloud.runner.kick()
+    cloud.hub.publish(caller.tenant_id, Event("rollout", shown.id))
     return shown

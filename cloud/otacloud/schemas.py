@@ -1,17 +1,19 @@
 """What the management API takes and gives: shared by the service and its client."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, Field, SecretStr, model_validator
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 Version = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\s/\x00-\x1f]+$")]
+
+Tag = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,32}$")]
 
 Registration = Literal["open", "approval", "closed"]
 Access = Literal["approved", "pending", "revoked"]
 JobState = Literal["queued", "running", "done", "failed"]
 ReleaseState = Literal["building", "ready", "failed"]
-RolloutState = Literal["running", "paused", "stopped", "done"]
+RolloutState = Literal["draft", "running", "paused", "stopped", "done"]
 TargetState = Literal["waiting", "offered", "deferred", "confirmed", "failed", "unneeded"]
 
 
@@ -116,6 +118,12 @@ class ProductIn(BaseModel):
 class ProductChange(BaseModel):
     registration: Registration | None = None
     name: str | None = Field(None, max_length=128)
+    approvals: int | None = Field(
+        None, ge=0, le=2, description="People other than its maker that must agree before a rollout starts."
+    )
+    verify_first: bool | None = Field(
+        None, description="A device of a test group must have confirmed a release before others may have it."
+    )
 
 
 class ProductOut(BaseModel):
@@ -123,6 +131,8 @@ class ProductOut(BaseModel):
     name: str
     board: str | None
     registration: Registration
+    approvals: int
+    verify_first: bool
     kid: str = Field(description="Id of the key that signs, 16 hex digits.")
     public_key: str = Field(description="X || Y, 128 hex digits: what goes into the firmware.")
 
@@ -133,6 +143,53 @@ class ProductSecret(ProductOut):
 
 class DeviceIn(BaseModel):
     dn: Name
+    group: Name | None = Field(None, description="Its static group.")
+    tags: list[Tag] = Field([], max_length=32)
+
+
+class DeviceChange(BaseModel):
+    """Sets what is given; `group` null takes it out of its group."""
+
+    group: Name | None = None
+    tags: list[Tag] | None = Field(None, max_length=32)
+
+
+class Imported(BaseModel):
+    """What became of a list of devices."""
+
+    made: int
+    known: list[str] = Field(description="Names that were there already: left as they are.")
+
+
+class GroupIn(BaseModel):
+    name: Name
+    rule: str | None = Field(
+        None,
+        max_length=1024,
+        description="`attribute operator value`, joined with and: board = LINUX_HOST and tags has beta. "
+        "Attributes: dn, board, chip, version, slot, seq, agent, tags, inventory.NAME. "
+        "Operators: = != < <= > >= has. Left out: a static group.",
+    )
+    test: bool = Field(False, description="Its devices verify a release before others may have it.")
+    poll_interval: int | None = Field(None, ge=1, le=86_400, description="Seconds; left out: the server's.")
+
+
+class GroupChange(BaseModel):
+    rule: str | None = Field(None, max_length=1024)
+    test: bool = False
+    poll_interval: int | None = Field(None, ge=1, le=86_400)
+
+
+class GroupOut(BaseModel):
+    name: str
+    rule: str | None
+    test: bool
+    poll_interval: int | None
+    devices: int
+
+
+class GroupList(BaseModel):
+    groups: list[GroupOut]
 
 
 class DeviceSecret(BaseModel):
@@ -143,6 +200,8 @@ class DeviceSecret(BaseModel):
 class DeviceOut(BaseModel):
     dn: str
     access: Access
+    group: str | None
+    tags: list[str]
     board: str | None
     chip: int | None
     version: str | None
@@ -208,24 +267,61 @@ class ReleaseOut(BaseModel):
     image_size: int
     notes: str
     created_at: int
+    verified_at: int | None = Field(description="When a test device confirmed it.")
     state: ReleaseState = Field(
         description="ready: the full package may be served; deltas may still be on their way."
     )
     jobs: list[JobOut]
 
 
+class PhaseIn(BaseModel):
+    """`count` boards, whichever come first, or `percent` of all; both counted from the start."""
+
+    count: int = Field(0, ge=0)
+    percent: float = Field(0, ge=0, le=100)
+    success: float = Field(100, gt=0, le=100, description="Percent of its boards that must have confirmed.")
+    soak: int = Field(0, ge=0, le=30 * 86_400, description="Seconds between that and the next phase.")
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if bool(self.count) == bool(self.percent):
+            raise ValueError("a phase has a count or a percent")
+        return self
+
+
+Minute = Annotated[int, Field(ge=0, lt=1440)]
+
+
 class RolloutIn(BaseModel):
     version: Version
     board: Name | None = None
-    devices: list[Name] | None = Field(
-        None, max_length=10_000, description="Left out: all devices of the product."
-    )
-    canary: int = Field(1, ge=0, description="Boards that must confirm before others are offered it.")
+    devices: list[Name] | None = Field(None, max_length=10_000, description="Only these.")
+    group: Name | None = Field(None, description="Only this group. Without both: all devices of the product.")
+    canary: int = Field(1, ge=0, description="A first phase of so many boards; not used with `phases`.")
+    phases: list[PhaseIn] = Field([], max_length=16, description="What comes before everyone.")
     parallel: int = Field(0, ge=0, description="Boards that may be under way at once; 0: any number.")
+    per_minute: int = Field(0, ge=0, description="Offers in a minute; 0: any number.")
+    start_at: int = Field(0, ge=0, lt=2**40, description="Not before this time (UNIX seconds).")
+    window: tuple[Minute, Minute] | None = Field(
+        None, description="Offers only at this time of the day: minutes from, to; UTC; may pass midnight."
+    )
     stop_after_failures: int = Field(1, ge=0, description="Failures that stop it by itself; 0: never.")
+    stop_at_percent: float = Field(0, ge=0, le=100, description="The same in percent of all boards.")
     retry_after: int = Field(
         300, ge=0, le=604_800, description="Seconds until a board that put it off gets it again."
     )
+    draft: bool = Field(False, description="Do not start yet.")
+
+    @model_validator(mode="after")
+    def _one_audience(self) -> Self:
+        if self.devices is not None and self.group is not None:
+            raise ValueError("devices or group, not both")
+        return self
+
+    def plan(self) -> list[PhaseIn]:
+        if self.phases:
+            return self.phases
+        return [PhaseIn(count=self.canary)] if self.canary else []
 
 
 class Counts(BaseModel):
@@ -255,12 +351,23 @@ class RolloutOut(BaseModel):
     board: str
     state: RolloutState
     why: str = Field(description="Why it stopped by itself.")
-    audience: Literal["all", "list"]
-    canary: int
+    audience: Literal["all", "list", "group"]
+    group: str | None
+    phases: list[PhaseIn]
+    phase: int = Field(description="Index of the phase in force; behind the last one: everyone.")
     parallel: int
+    per_minute: int
+    start_at: int
+    window: list[int]
     stop_after_failures: int
+    stop_at_percent: float
     retry_after: int
     created_at: int
+    created_by: str
+    approved_by: list[str]
+    approvals_needed: int
+    started_at: int | None
+    total: int
     finished_at: int | None
     counts: Counts
     package_bytes: int = Field(description="Size of the packages that the confirmed boards took.")

@@ -1,29 +1,88 @@
 """Each device's place in a rollout: joined by event, offered behind the gate, settled by what it reports."""
 
-from sqlalchemy import exists, func, select
+from collections.abc import Sequence
+from math import ceil
+
+from sqlalchemy import BigInteger, Select, exists, func, insert, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from otacloud.models import Device, Release, Rollout, Target
+from otacloud import phases
+from otacloud.models import Device, Group, Member, Release, Rollout, Target
 from otacloud.offers import Gate
 
 OPEN = ("waiting", "offered", "deferred")  # states that may still lead to an offer
+UNDER_WAY = ("running", "paused")
 
 Place = tuple[Target, Rollout, Release]
 
 
-async def admit(session: AsyncSession, device: Device, now: int) -> None:
-    """A device that has just been approved joins what is rolled out to all of its product."""
-    if device.access != "approved":
-        return
-    joined = exists().where(Target.rollout_id == Rollout.id, Target.device_id == device.id)
-    query = select(Rollout.id).where(
-        Rollout.product_id == device.product_id,
-        Rollout.audience == "all",
-        Rollout.state.in_(("running", "paused")),
-        ~joined,
+# who is in
+
+
+async def fill(session: AsyncSession, rollout: Rollout, release: Release, now: int) -> int:
+    """Gives every device of the audience its place; one statement, however large the fleet."""
+    chosen = select(Device.id).where(Device.product_id == rollout.product_id, Device.access == "approved")
+    if rollout.audience == "list":
+        chosen = chosen.where(Device.dn.in_(rollout.devices))
+    else:
+        chosen = chosen.where(or_(Device.board.is_(None), Device.board == release.board))
+    if rollout.audience == "group":
+        chosen = chosen.join(Member, Member.device_id == Device.id).where(Member.group_id == rollout.group_id)
+    await _join(session, rollout, chosen, 0, now)
+    return await _count(session, select(Target.device_id).where(Target.rollout_id == rollout.id))
+
+
+async def _join(session: AsyncSession, rollout: Rollout, devices: Select[int], first: int, now: int) -> None:
+    """Places for `devices` that have none yet, ranked from `first` on by a hash of device and rollout."""
+    ids = devices.subquery()
+    mixed = (ids.c.id * literal(2654435761, BigInteger) + rollout.id * 40503) % 4294967296
+    rank = func.row_number().over(order_by=(mixed, ids.c.id)) + (first - 1)
+    known = exists().where(Target.rollout_id == rollout.id, Target.device_id == ids.c.id)
+    columns = ("rollout_id", "device_id", "rank", "state", "code", "attempts", "offered_at", "active_at")
+    zeros = [literal(0) for _ in range(4)]
+    rows = select(
+        literal(rollout.id), ids.c.id, rank, literal("waiting"), *zeros, literal(0), literal(now)
+    ).where(~known)
+    await session.execute(
+        insert(Target).from_select([*columns, "not_before", "updated_at"], rows, include_defaults=False)
     )
-    for rollout_id in (await session.scalars(query)).all():
-        session.add(Target(rollout_id=rollout_id, device_id=device.id, state="waiting", updated_at=now))
+
+
+async def admit(session: AsyncSession, device_ids: Sequence[int], product_id: int, now: int) -> None:
+    """Devices that were approved, or came into a group, join what is being rolled out to their like."""
+    query = select(Rollout).where(
+        Rollout.product_id == product_id,
+        Rollout.audience.in_(("all", "group")),
+        Rollout.state.in_(UNDER_WAY),
+    )
+    for rollout in (await session.scalars(query)).all():
+        release = await session.get_one(Release, rollout.release_id)
+        chosen = select(Device.id).where(Device.id.in_(device_ids), Device.access == "approved")
+        chosen = chosen.where(or_(Device.board.is_(None), Device.board == release.board))
+        if rollout.audience == "group":
+            member = Member.group_id == rollout.group_id
+            chosen = chosen.join(Member, Member.device_id == Device.id).where(member)
+        await _join(session, rollout, chosen, rollout.total, now)
+        own = select(Target.device_id).where(Target.rollout_id == rollout.id)
+        rollout.total = await _count(session, own)
+
+
+async def dismiss(session: AsyncSession, device_id: int, now: int, below_seq: int | None = None) -> None:
+    """The device leaves the places that are still open for it, and the rollouts go on without it.
+
+    All of them when it is revoked; those of releases below `below_seq` when a newer one is settled.
+    """
+    open_here = (Target.device_id == device_id, Target.state.in_(OPEN))
+    query = select(Rollout).join(Target, Target.rollout_id == Rollout.id).where(*open_here)
+    if below_seq is not None:
+        query = query.join(Release, Release.id == Rollout.release_id).where(Release.seq < below_seq)
+    rollouts = (await session.scalars(query.with_for_update(of=Rollout))).all()
+    mine = Target.rollout_id.in_([rollout.id for rollout in rollouts])
+    closed = update(Target).where(mine, *open_here).values(state="unneeded", updated_at=now)
+    await session.execute(closed.execution_options(synchronize_session=False))
+    for rollout in rollouts:
+        if rollout.state in UNDER_WAY:
+            await _move(session, rollout, "", now)
 
 
 async def open_place(session: AsyncSession, device_id: int) -> Place | None:
@@ -40,23 +99,47 @@ async def open_place(session: AsyncSession, device_id: int) -> Place | None:
     return None if row is None else (row[0], row[1], row[2])
 
 
-async def gate(session: AsyncSession, rollout: Rollout, now: int, offer_timeout: int) -> Gate:
+# the gate
+
+
+def phase_now(rollout: Rollout, now: int) -> int:
+    """The phase in force: a phase that has soaked is over, whether or not anybody has written that down."""
+    planned = phases.read(rollout.phases)
+    if rollout.phase < len(planned) and phases.has_soaked(planned[rollout.phase], rollout.reached_at, now):
+        return rollout.phase + 1
+    return rollout.phase
+
+
+async def gate(session: AsyncSession, rollout: Rollout, rank: int, now: int, offer_timeout: int) -> Gate:
     """Counts no further than the decision needs: never the whole fleet."""
     here = Target.rollout_id == rollout.id
-    confirmed = select(Target.device_id).where(here, Target.state == "confirmed").limit(rollout.canary)
-    alive = Target.active_at > now - offer_timeout
-    most = max(rollout.parallel, rollout.canary)
-    in_flight = select(Target.device_id).where(here, Target.state == "offered", alive).limit(most)
+    planned, at = phases.read(rollout.phases), phase_now(rollout, now)
+    phase = planned[at] if at < len(planned) else None
+    quota = phase.count if phase and phase.count else None
+    most = max(rollout.parallel, quota or 0)
+    confirmed = select(Target.device_id).where(here, Target.state == "confirmed").limit(quota or 0)
+    alive = (here, Target.state == "offered", Target.active_at > now - offer_timeout)
+    last_minute = select(Target.device_id).where(here, Target.offered_at > now - 60)
     return Gate(
-        canary=rollout.canary,
-        parallel=rollout.parallel,
-        confirmed=await _count(session, confirmed.subquery()),
-        in_flight=await _count(session, in_flight.subquery()),
+        rank=rank,
+        limit=phase.size(rollout.total) if phase and not phase.count else None,
+        quota=quota,
+        confirmed=await _count(session, confirmed),
+        in_flight=await _count(session, select(Target.device_id).where(*alive).limit(most)),
+        parallel=rollout.parallel or None,
+        last_minute=await _count(session, last_minute.limit(rollout.per_minute)),
+        per_minute=rollout.per_minute or None,
     )
 
 
-async def _count(session: AsyncSession, rows: object) -> int:
-    return await session.scalar(select(func.count()).select_from(rows)) or 0  # type: ignore[arg-type]
+async def _count(session: AsyncSession, rows: Select[int]) -> int:
+    if rows._limit == 0:
+        return 0
+    return await session.scalar(select(func.count()).select_from(rows.subquery())) or 0
+
+
+def is_time(rollout: Rollout, now: int) -> bool:
+    return now >= rollout.start_at and phases.in_window(rollout.window, now)
 
 
 async def claim(
@@ -68,19 +151,24 @@ async def claim(
     current = await session.get(Target, (target.rollout_id, target.device_id))
     if locked is None or locked.state != "running" or current is None or current.state not in OPEN:
         return False
-    if not (await gate(session, locked, now, offer_timeout)).is_open():
+    if not (await gate(session, locked, current.rank, now, offer_timeout)).is_open():
         return False
+    if locked.phase != phase_now(locked, now):
+        locked.phase, locked.reached_at = phase_now(locked, now), None
     current.state = "offered"
     current.attempts += 1
     current.package_sha256 = package_sha256
-    current.active_at = current.updated_at = now
+    current.offered_at = current.active_at = current.updated_at = now
     return True
+
+
+# how it ends
 
 
 async def settle(
     session: AsyncSession, rollout_id: int, device: Device, state: str, code: int, words: str, now: int
 ) -> None:
-    """Writes how the device fared, and ends or stops the rollout where that follows.
+    """Writes how the device fared, and moves, ends or stops the rollout where that follows.
 
     A place that is confirmed or failed stays so; `state` deferred frees it until the retry time.
     """
@@ -94,21 +182,57 @@ async def settle(
     if state == "deferred":
         target.not_before = now + rollout.retry_after
     await session.flush()
-    if rollout.state in ("running", "paused"):
-        await _stop_or_end(session, rollout, f"{device.dn}: {words}" if state == "failed" else "", now)
+    if state == "confirmed":
+        await _verify(session, rollout, device, now)
+    if state in ("confirmed", "unneeded"):
+        release = await session.get_one(Release, rollout.release_id)
+        await dismiss(session, device.id, now, below_seq=release.seq)
+    if rollout.state in UNDER_WAY:
+        await _move(session, rollout, f"{device.dn}: {words}" if state == "failed" else "", now)
 
 
-async def _stop_or_end(session: AsyncSession, rollout: Rollout, failure: str, now: int) -> None:
-    """After a failure: enough of them stop the rollout. After the last place: it is done."""
+async def _verify(session: AsyncSession, rollout: Rollout, device: Device, now: int) -> None:
+    """The first test device that confirms a release verifies it."""
+    testers = select(Member.group_id).join(Group, Group.id == Member.group_id)
+    tester = testers.where(Member.device_id == device.id, Group.test.is_(True)).limit(1)
+    if await session.scalar(tester) is not None:
+        first = (Release.id == rollout.release_id, Release.verified_at.is_(None))
+        await session.execute(update(Release).where(*first).values(verified_at=now))
+
+
+async def _move(session: AsyncSession, rollout: Rollout, failure: str, now: int) -> None:
+    """After a failure: enough of them stop the rollout. Else the next phase, or the end."""
     here = Target.rollout_id == rollout.id
-    limit = rollout.stop_after_failures
-    if failure and limit:
+    if failure:
+        limits = [rollout.stop_after_failures, ceil(rollout.stop_at_percent * rollout.total / 100)]
+        limit = min((each for each in limits if each), default=0)
         failed = select(Target.device_id).where(here, Target.state == "failed").limit(limit)
-        if await _count(session, failed.subquery()) >= limit:
+        if limit and await _count(session, failed) >= limit:
             _finish(rollout, "stopped", failure, now)
             return
     if await session.scalar(select(Target.device_id).where(here, Target.state.in_(OPEN)).limit(1)) is None:
         _finish(rollout, "done", "", now)
+        return
+    planned = phases.read(rollout.phases)
+    while rollout.phase < len(planned) and await _is_over(session, rollout, planned[rollout.phase], now):
+        rollout.phase, rollout.reached_at = rollout.phase + 1, None
+
+
+async def _is_over(session: AsyncSession, rollout: Rollout, phase: phases.Phase, now: int) -> bool:
+    if rollout.reached_at is None:
+        here = Target.rollout_id == rollout.id
+        good: tuple[str, ...] = ("confirmed",)
+        if not phase.count:
+            here = here & (Target.rank < phase.size(rollout.total))
+            good = ("confirmed", "unneeded")
+        settled = select(Target.device_id).where(here, Target.state.in_(good))
+        open_ = select(Target.device_id).where(here, Target.state.in_(OPEN)).limit(1)
+        progress = phases.Progress(
+            await _count(session, settled.limit(phase.needed(rollout.total))), await _count(session, open_)
+        )
+        if phases.is_reached(phase, rollout.total, progress):
+            rollout.reached_at = now
+    return phases.has_soaked(phase, rollout.reached_at, now)
 
 
 def _finish(rollout: Rollout, state: str, why: str, now: int) -> None:

@@ -110,6 +110,23 @@ def _(made: schemas.DeviceSecret) -> None:
 
 
 @show.register
+def _(group: schemas.GroupOut) -> None:
+    kind = f"rule {group.rule}" if group.rule else "filled by hand"
+    say(f"{group.name}: {group.devices} devices, {kind}{', for tests' if group.test else ''}")
+
+
+@show.register
+def _(found: schemas.GroupList) -> None:
+    for group in found.groups:
+        show(group)
+
+
+@show.register
+def _(result: schemas.Imported) -> None:
+    say(f"{result.made} devices made, {len(result.known)} known before")
+
+
+@show.register
 def _(found: schemas.DevicePage) -> None:
     table = _table("device", "version", "state", "error", "seen (UTC)")
     for d in found.devices:
@@ -162,6 +179,10 @@ def _package(job: schemas.JobOut, whole: int) -> str:
 def _(r: schemas.RolloutOut) -> None:
     counts = ", ".join(f"{count} {name}" for name, count in r.counts.model_dump().items() if count)
     say(f"rollout {r.id} of {r.version}: {r.state}; {counts or 'no device'}")
+    if r.state == "draft" and r.approvals_needed:
+        say(f"waits for approval: {len(r.approved_by)} of {r.approvals_needed} agreed")
+    if r.state == "running" and r.phase < len(r.phases):
+        say(f"phase {r.phase + 1} of {len(r.phases)}, then everyone")
     if r.why:
         say(f"why: {r.why}")
     if r.counts.confirmed:

@@ -13,6 +13,9 @@ BODIES: dict[str, Any] = {
     "POST /api/v1/products": {"pk": "other"},
     "PATCH /api/v1/products/{pk}": {"name": "taken"},
     "POST /api/v1/products/{pk}/devices": {"dn": "new"},
+    "PATCH /api/v1/products/{pk}/devices/{dn}": {"tags": ["eu"]},
+    "POST /api/v1/products/{pk}/groups": {"name": "beta"},
+    "PATCH /api/v1/products/{pk}/groups/{name}": {"poll_interval": 10},
     "POST /api/v1/products/{pk}/rollouts": {"version": "1.0.0"},
     "POST /api/v1/users": {"name": "eve", "role": "viewer", "password": "long enough a password"},
     "PATCH /api/v1/users/{name}": {"role": "viewer"},
@@ -40,6 +43,10 @@ async def call(service: Service, method: str, path: str, token: str | None) -> i
     options: dict[str, Any] = {"json": BODIES.get(f"{method} {path}")}
     if path.endswith("/releases") and method == "POST":
         options = {"content": image(), "params": {"version": "6.6.6"}}
+    if path.endswith("/devices/import"):
+        options = {"content": "dn\nimported"}
+    if path.endswith("/reissue") and "releases" in path:
+        options = {"params": {"as": "1.0.1"}}
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     url = path.format(**NAMES)
     return (await service.http.request(method, url, headers=headers, **options)).status_code
@@ -54,6 +61,7 @@ async def full(service: Service) -> Service:
     await service.built("1.0.0")
     await service.call("POST", "/products/thermostat/rollouts", 201, json={"version": "1.0.0"})
     await service.call("POST", "/tokens", 201, json={"name": "spare", "role": "viewer"})
+    await service.call("POST", "/products/thermostat/groups", 201, json={"name": "ada"})
     body = {"name": "ada", "role": "manager", "password": PASSWORD}
     await service.call("POST", "/users", 201, json=body)
     return service

@@ -13,7 +13,7 @@ from otacloud.console.pages import HERE, page
 from otacloud.console.session import COOKIE, SameOrigin, SignedIn, SignInFirst, sign_in
 from otacloud.errors import body, refuse
 from otacloud.products import find, visible
-from otacloud.schemas import Name
+from otacloud.schemas import Name, Role
 from otacloud.services import Cloud
 
 router = APIRouter(include_in_schema=False)
@@ -92,6 +92,9 @@ _MOVES = {
     "pause": rollouts.pause_rollout,
     "resume": rollouts.resume_rollout,
     "stop": rollouts.stop_rollout,
+    "start": rollouts.start_rollout,
+    "approve": rollouts.approve_rollout,
+    "retry": rollouts.retry_rollout,
 }
 
 
@@ -101,11 +104,12 @@ async def move_rollout(
     viewer: SignedIn,
     pk: Name,
     rollout_id: rollouts.RolloutId,
-    move: Literal["pause", "resume", "stop"],
+    move: Literal["pause", "resume", "stop", "start", "approve", "retry"],
 ) -> Response:
     """The buttons do what the API does."""
-    if not viewer.may("operator"):
-        raise refuse("NOT_ALLOWED", "this needs the role operator")
+    needed: Role = "manager" if move == "approve" else "operator"
+    if not viewer.may(needed):
+        raise refuse("NOT_ALLOWED", f"this needs the role {needed}")
     await _MOVES[move](cloud, viewer, pk, rollout_id)
     return RedirectResponse(f"/products/{pk}", 303)
 
