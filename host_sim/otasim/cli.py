@@ -16,6 +16,7 @@ from otasim.faults import Cut, Faults
 from otasim.files import BoardFiles
 
 app = typer.Typer()
+_GRACE = 2.0  # seconds after the end of an update, in which the board tells the server
 
 
 def _option(metavar: str, text: str) -> Any:
@@ -75,11 +76,12 @@ def sim(
 
     driblet sim PK lamp-1 - $PS --server http://127.0.0.1:8000 --key $KEY --cut 200:bits
     """
+    faults = Faults([_cut(c) for c in cut or []])
     settings = _settings(pk, dn, ds, ps, server or [], key or [], ca)
     first: one.Settings = {"version": version, "poll": poll, "soak": soak}
     found = runtime.find(lambda text: console.err.print(text, markup=False))
     files, kind = _files(flash or Path(f"{dn}.bin"), found, board, image, settings, first)
-    watch = asyncio.run(_run(files, kind, found, Faults([_cut(c) for c in cut or []]), once, verbose))
+    watch = asyncio.run(_run(files, kind, found, faults, once, verbose))
     _tell(watch, files, kind, json)
     if watch.why == "nothing-boots" or (once and watch.final != "confirmed"):
         raise typer.Exit(1)
@@ -96,9 +98,9 @@ def _settings(
         console.err.print("Plain HTTP: for development only.", style="yellow")
     settings: one.Settings = {"pk": pk, "dn": dn, "dev": 1}
     if ds != "-":
-        settings["ds"] = one.secret(ds, "DS")
+        settings["ds"] = _secret(ds, "DS")
     if ps:
-        settings["ps"] = one.secret(ps, "PS")
+        settings["ps"] = _secret(ps, "PS")
     if servers:
         settings["server"] = " ".join(servers)
     if keys:
@@ -106,6 +108,13 @@ def _settings(
     if ca:
         settings["ca"] = one.read(ca)
     return settings
+
+
+def _secret(text: str, name: str) -> bytes:
+    try:
+        return one.secret(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=name) from error
 
 
 def _files(
@@ -149,12 +158,14 @@ async def _run(
     )  # fmt: skip
     task = bar.add_task("starting", total=100, name=files.name)
 
+    ending: list[asyncio.TimerHandle] = []
+
     def show(watch: one.Watch) -> None:
         bar.update(
             task, completed=max(watch.step, 0), description=f"{watch.version} {watch.slot} {watch.state}"
         )
-        if once and watch.final and watch.state in (watch.final, "idle"):
-            device.switch_off()
+        if once and watch.final and not ending:
+            ending.append(asyncio.get_running_loop().call_later(_GRACE, device.switch_off))
 
     watch = one.Watch(show)
 

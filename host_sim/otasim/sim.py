@@ -31,10 +31,10 @@ def example_app() -> Path:
     return linux_host.agent_package().parent / "examples" / "blink"
 
 
-def secret(text: str, what: str) -> bytes:
-    """32 bytes of hex."""
+def secret(text: str) -> bytes:
+    """32 bytes of hex; ValueError."""
     if not re.fullmatch(r"[0-9a-fA-F]{64}", text):
-        raise InputError(code("NOT_FOUND"), f"{what} is not 64 hex digits")
+        raise ValueError("not 64 hex digits")
     return bytes.fromhex(text)
 
 
