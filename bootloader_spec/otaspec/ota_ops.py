@@ -1,7 +1,8 @@
 """What the application's calls do to otadata: esp_ota_ops.c with rollback on, as pure functions.
 
 For the simulator's esp32.Partition, and to know beforehand which entry a call will erase.
-They act on the active entry (the highest valid one), never on the running slot.
+They act on the active entry (the highest valid one), never on the running slot. set_boot and mark_valid
+also know the reference variant's entries and write their like.
 Each answers (error, writes); errors are ESP-IDF's numbers.
 """
 
@@ -15,7 +16,7 @@ VALIDATE_FAILED = 0x1503
 ROLLBACK_FAILED = 0x1505
 
 
-def set_boot(entries: tuple, slots: int, slot: int, verifies: bool = True, whole: bool = False) -> tuple:
+def set_boot(entries: tuple, slots: int, slot: int, verifies: bool = True) -> tuple:
     """esp_ota_set_boot_partition. slot -1 is factory: both sectors are erased.
 
     Rewrites the active entry in place where it names `slot` already, otherwise the other entry.
@@ -26,13 +27,14 @@ def set_boot(entries: tuple, slots: int, slot: int, verifies: bool = True, whole
         return OK, [("E", 0), ("E", 1)]
     if slot >= slots:
         return INVALID_ARG, []
+    whole = otadata.is_whole(entries)
     k, raw = otadata.armed(entries, slots, slot, whole)
     return OK, otadata.writes(k, raw, whole)
 
 
-def mark_valid(entries: tuple, slots: int, whole: bool = False) -> tuple:
+def mark_valid(entries: tuple, slots: int) -> tuple:
     """esp_ota_mark_app_valid_cancel_rollback: the active entry becomes VALID, in place."""
-    return _set_active_state(entries, slots, otadata.VALID, whole)
+    return _set_active_state(entries, slots, otadata.VALID, otadata.is_whole(entries))
 
 
 def mark_invalid(entries: tuple, slots: int, verifies: "callable", factory: bool = False) -> tuple:

@@ -70,6 +70,11 @@ def crc_ok(raw: bytes, whole: bool = False) -> bool:
     return _unpack("<I", raw[28:])[0] == crc(raw, whole)
 
 
+def is_whole(entries: tuple) -> bool:
+    """Whether these were written by the reference variant: so the agent knows its bootloader."""
+    return any([raw != BLANK and crc_ok(raw, True) and not crc_ok(raw) for raw in entries])
+
+
 def is_invalid(raw: bytes) -> bool:
     """bootloader_common_ota_select_invalid: no look at the CRC."""
     return seq_of(raw) == NO_SEQ or state_of(raw) in (INVALID, ABORTED)

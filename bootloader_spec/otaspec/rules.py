@@ -87,7 +87,6 @@ class Facts:
         trial: "dict | None",
         holds: "callable",
         own_seq: int = 0,
-        whole: bool = False,
     ) -> None:
         self.entries = entries
         self.slots = slots
@@ -95,7 +94,7 @@ class Facts:
         self.trial = trial
         self.holds = holds
         self.own_seq = own_seq
-        self.whole = whole
+        self.whole = otadata.is_whole(entries)
 
     def phase(self) -> int:
         return self.trial["phase"] if self.trial else _NONE

@@ -73,6 +73,12 @@ async def test_the_residual_of_a_stock_bootloader_is_the_one_that_is_listed(
     assert not found or release == "hang"  # the agent of any other release puts it right
 
 
+async def test_on_the_reference_bootloader_there_is_no_residual(tmp_path: Path) -> None:
+    update = bench.update(tmp_path, release="hang", variant="reference")
+    _, verdicts = await cut_everywhere(update, OUT_OF_ORDER, since="otadata")
+    assert unexpected(update, verdicts) == []
+
+
 @pytest.mark.parametrize("release", ["good", "hang", "self_test"])
 async def test_every_second_cut_on_otadata(tmp_path: Path, release: str) -> None:
     """The first cut at any operation from the arming on, the second at every otadata operation after it."""

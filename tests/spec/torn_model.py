@@ -174,7 +174,7 @@ class Run:
             there = self.world[2 + slot]
             return bool(there) and HASH[there] == sha256
 
-        return rules.Facts(self.world[:2], SLOTS, running, trial, holds, SEQ[image], self.setting.whole)
+        return rules.Facts(self.world[:2], SLOTS, running, trial, holds, SEQ[image])
 
     def _trial_end(self, running, image):
         known = self._facts(running, image).runs() == "candidate"

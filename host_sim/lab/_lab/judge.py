@@ -35,7 +35,7 @@ class Judge:
     def _state(self, row) -> int:
         """State of the active otadata entry, -1 unless it names `row`."""
         entries = self._entries()
-        active = otadata.active(entries)
+        active = otadata.active(entries, otadata.is_whole(entries))
         if active < 0 or otadata.slot_of(entries[active], 2) != row.subtype & 0x0F:
             return -1
         return otadata.state_of(entries[active])
