@@ -49,6 +49,7 @@ class Agent:
         self.fresh = asyncio.Event()  # there is something to report
         self.app = None
         self.crash = ""  # what ended the application
+        self.reached = False  # a server, in this trial
         self.log_due = False  # something failed: the server gets the log
         self.refused = ("", 0, 0)  # etag of a package that failed, ticks until it is tried again, s waited
         if config.dev:
@@ -87,7 +88,10 @@ class Agent:
         while True:
             await self.fresh.wait()
             self.fresh.clear()
-            await self.deliver()
+            try:
+                await self.deliver()
+            except Exception as e:  # out of memory beside a decoder: the reports stay queued
+                self.log("reports:", e)
 
     # -- what goes on ------------------------------------------------------------------------------
 

@@ -28,10 +28,11 @@ async def run(agent: "Agent") -> None:
     known = board.facts().runs() == "candidate"
     agent.tell("pending-verify", 96, 0, agent.about())
     try:
-        await _until(agent, config.soak, None)
+        await _until(agent, config.soak, False)
         _self_test(agent.app)
         agent.tell("pending-verify", 97, 0, agent.about())
-        if not await _until(agent, config.checkin, asyncio.create_task(_check_in(agent))):
+        asyncio.create_task(_check_in(agent))
+        if not await _until(agent, config.checkin, True):
             raise Failed(_TRIAL_NO_SERVER, "%d s" % config.checkin)
         board.act("PASS" if known else "PASS_UNKNOWN")
         board.settle()  # FINISH
@@ -58,15 +59,18 @@ def send_back(board: "Board", known: bool, code: int, evidence: str) -> None:
         board.act("PASS_UNKNOWN")
 
 
-async def _until(agent: "Agent", seconds: int, task: "Task | None") -> bool:
-    """Feed the watchdog for `seconds`, or until `task` is done (True). Failed if the application crashed."""
+async def _until(agent: "Agent", seconds: int, reached: bool) -> bool:
+    """Feed the watchdog for `seconds`; with `reached` no longer than until the server was reached (True).
+
+    Failed if the application crashed.
+    """
     end = time.ticks_add(time.ticks_ms(), seconds * 1000)
     while True:
         agent.board.feed()
         await asyncio.sleep_ms(_TICK)
         if agent.crash:
             raise Failed(_TRIAL_CRASHED, agent.crash)
-        if task and task.done():
+        if reached and agent.reached:
             return True
         if time.ticks_diff(end, time.ticks_ms()) <= 0:
             return False
@@ -90,8 +94,9 @@ async def _check_in(agent: "Agent") -> None:
     while True:
         try:
             await agent.check_in()
+            agent.reached = True
             return
-        except OtaError as e:
+        except Exception as e:  # out of memory, too: only a check-in is a check-in
             agent.log("check-in:", e)
         await asyncio.sleep(wait)
         wait = min(2 * wait, 60)

@@ -76,7 +76,7 @@ async def main(agent):
         if agent.status["state"] == "verifying":
             print("@driblet", '{"gap": %d}' % worst)
 """
-    old, new = image("1.0.0", {"app.py": beat}), image("1.1.0", fill=400_000)
+    old, new = image("1.0.0", {"app.py": beat}), image("1.1.0", fill=350_000)
     with Service() as service:
         service.release(full(new))
         board = await Station(tmp_path, service, old).run(reported("confirmed"))
