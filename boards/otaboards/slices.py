@@ -8,7 +8,7 @@ from otaboards.mpy import HOST_ONLY
 # slice: its modules below otaspec; everything else of agent and contract is core
 SLICES = {
     "bsdiff and heatshrink": ("bsdiff", "heatshrink", "_hot_bsdiff"),
-    "address-aware": ("address*", "_hot", "_hot_xtensa", "_hot_riscv", "_hot_thumb"),
+    "address-aware": ("address*", "_hot", "_hot_[!b]*"),
 }
 CORE = "core"
 
