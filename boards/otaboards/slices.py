@@ -7,8 +7,8 @@ from otaboards.mpy import HOST_ONLY
 
 # slice: its modules below otaspec; everything else of agent and contract is core
 SLICES = {
-    "bsdiff and heatshrink": ("bsdiff", "heatshrink", "_hot_bsdiff"),
-    "address-aware": ("address*", "_hot", "_hot_[!b]*"),
+    "bsdiff": ("bsdiff", "heatshrink", "_hot_bsdiff"),
+    "address": ("address*", "_hot", "_hot_[!b]*"),
 }
 CORE = "core"
 

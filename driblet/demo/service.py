@@ -1,9 +1,12 @@
 """The cloud of the demo: a real `driblet serve` process and the client that a product team would use."""
 
 import asyncio
+import contextlib
 import json
 import os
+import shutil
 import signal
+import sqlite3
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,8 +22,11 @@ STOP_SECONDS = 10
 
 
 @asynccontextmanager
-async def running(data: Path) -> AsyncIterator[tuple[Client, str]]:
-    """`driblet serve` on a free port with its data in `data`: (client, admin token); ended with the block."""
+async def running(data: Path, token: str = "") -> AsyncIterator[tuple[Client, str]]:
+    """`driblet serve` on a free port with its data in `data`: (client, admin token); ended with the block.
+
+    `token`: of data that was made before; a fresh service tells its own.
+    """
     data.mkdir(parents=True, exist_ok=True)
     with (data / "service.log").open("w") as log:
         process = await asyncio.create_subprocess_exec(
@@ -32,11 +38,21 @@ async def running(data: Path) -> AsyncIterator[tuple[Client, str]]:
             env={**os.environ, "DRIBLET_POLL_INTERVAL": "1"},
         )
     try:
-        url, token = await _announced(process, data)
-        with Client(url, token) as client:
-            yield client, token
+        url, fresh = await _announced(process, data)
+        with Client(url, fresh or token) as client:
+            yield client, fresh or token
     finally:
         await _end(process)
+
+
+def copy(data: Path, target: Path) -> None:
+    """A second service's data: the database as it is now, the objects and the master key."""
+    shutil.copytree(data, target, ignore=shutil.ignore_patterns("*.sqlite*", "*.log"))
+    with (
+        contextlib.closing(sqlite3.connect(data / "cloud.sqlite")) as source,
+        contextlib.closing(sqlite3.connect(target / "cloud.sqlite")) as sink,
+    ):
+        source.backup(sink)
 
 
 def bytes_sent(client: Client) -> int:
@@ -46,8 +62,8 @@ def bytes_sent(client: Client) -> int:
     return int(family.samples[0].value)
 
 
-async def _announced(process: asyncio.subprocess.Process, data: Path) -> tuple[str, str]:
-    """The service tells its address and token in its first line."""
+async def _announced(process: asyncio.subprocess.Process, data: Path) -> tuple[str, str | None]:
+    """The service tells its address, and a new admin token, in its first line."""
     if process.stdout is None:
         raise AssertionError("started with a pipe")
     try:

@@ -69,7 +69,7 @@ async def run(play: Play, runtime: Runtime, build: Path, keep: bool) -> Summary:
             await _release(client, product, folder, play.new_version, play.new)
             seconds = await _roll_out(scene)
             sent = await to_thread(service.bytes_sent, client)
-            heap_peak = 0 if play.bad else await _working_heap(scene, folder, runtime)
+            heap_peak = 0 if play.bad else await _working_heap(scene, token, folder, runtime)
             summary = await _summary(scene, runtime, seconds, sent, heap_peak)
             summary.write(build / "demo.json")
             if keep:
@@ -178,12 +178,14 @@ def _over(scene: Scene) -> bool:
     return scene.rollout is not None and scene.rollout.state in ("done", "stopped")
 
 
-async def _working_heap(scene: Scene, folder: Path, runtime: Runtime) -> int:
+async def _working_heap(scene: Scene, token: str, folder: Path, runtime: Runtime) -> int:
+    """Measured beside the demo, on a copy of its service: what is shown there is the three boards alone."""
     with console.err.status("measuring the heap: the same update on boards with ever smaller heaps"):
-        bench = heap.Bench(
-            scene.play, scene.client, scene.product.pk, folder / "heap", runtime, scene.settings
-        )
-        return await heap.working_heap(bench)
+        service.copy(folder / "cloud", folder / "heap" / "cloud")
+        async with service.running(folder / "heap" / "cloud", token) as (client, _):
+            settings = {**scene.settings, "server": client.server}
+            bench = heap.Bench(scene.play, client, scene.product.pk, folder / "heap", runtime, settings)
+            return await heap.working_heap(bench)
 
 
 async def _summary(scene: Scene, runtime: Runtime, seconds: float, sent: int, heap_peak: int) -> Summary:

@@ -69,7 +69,7 @@ def show(summary: Summary, console: Console) -> None:
         ("sent", f"{size(summary.bytes_sent)} to {len(summary.boards)} boards, {summary.saved:.1f} % saved"),
         ("time", f"{summary.seconds:.1f} s from rollout to the last board"),
         ("working heap", working),
-        ("agent", ", ".join(f"{name} {size(count)}" for name, count in summary.agent_mpy.items())),
+        ("agent code", ", ".join(f"{name} {count:,}" for name, count in summary.agent_mpy.items()) + " B"),
         ("rollout", " ".join(filter(None, (summary.rollout_state, summary.rollout_reason)))),
     ]
     for name, value in rows:
