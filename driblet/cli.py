@@ -44,9 +44,7 @@ def explain(
 
     Example: driblet explain 612
     """
-    number = (
-        int(error) if error.isdigit() else next((n for n in errors.TABLE if errors.TABLE[n][0] == error), 0)
-    )
+    number = int(error) if error.isdigit() else next((n for n in errors.TABLE if errors.TABLE[n] == error), 0)
     if number not in errors.TABLE:
         raise errors.error(errors.code("NOT_FOUND"), f"no error {error}")
     console.show_error(errors.error(number), json)

@@ -11,7 +11,7 @@ from typing import Any
 import typer
 from otaboards import Board, all_boards
 from otacloud import docs as cloud
-from otaspec.errors import COUNT, IGNORE, SWITCH, TABLE
+from otaspec.errors import COUNT, IGNORE, SWITCH, TABLE, coarse, reaction
 from otaspec.image import LINUX_HOST
 from otaspec.remedies import REMEDIES
 from typer.cli import get_docs_for_click
@@ -45,13 +45,13 @@ def errors_page() -> str:
         "Every error that a board or a tool can report. The hundreds say whose fault it is. The coarse code",
         "is Aliyun's. *Rollout* is what a rollout makes of it. `driblet explain CODE` says the same.",
     ]
-    for number, (name, coarse, reaction) in TABLE.items():
+    for number, name in TABLE.items():
         fault = _FAULTS[number // 100]
         if f"## {number // 100}xx {fault}" not in lines:
             lines += ["", f"## {number // 100}xx {fault}"]
         cause, remedy = REMEDIES[number]
         lines += ["", f"### {number} {name}", cause, f"**Remedy:** {remedy}  "]
-        lines += [f"Coarse code {_COARSE[coarse]}. Rollout: {_REACTIONS[reaction]}."]
+        lines += [f"Coarse code {_COARSE[coarse(number)]}. Rollout: {_REACTIONS[reaction(number)]}."]
     return "\n".join(lines) + "\n"
 
 

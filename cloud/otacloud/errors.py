@@ -48,7 +48,7 @@ def explain(number: int) -> dict[str, str]:
             "remedy": "Update the server: its table of errors is older than the board's.",
         }
     cause, remedy = REMEDIES[number]
-    return {"name": TABLE[number][0], "cause": cause, "remedy": remedy}
+    return {"name": TABLE[number], "cause": cause, "remedy": remedy}
 
 
 def describe(number: int, detail: str = "") -> Problem | None:

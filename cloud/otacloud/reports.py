@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from otaspec.errors import COUNT, TABLE
+from otaspec.errors import COUNT, TABLE, reaction
 from pydantic import BaseModel, Field
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -52,7 +52,7 @@ def outcome(state: str, code: int) -> str | None:
         return "deferred"
     if state not in ("failed", "reverted"):
         return None
-    counts = code not in TABLE or TABLE[code][2] == COUNT
+    counts = code not in TABLE or reaction(code) == COUNT
     return "failed" if counts else "deferred"
 
 

@@ -10,7 +10,7 @@ from struct import pack, unpack
 
 import esp32
 from micropython import const
-from otaspec.errors import TABLE
+from otaspec.errors import coarse
 
 from .config import NAMESPACE
 
@@ -54,7 +54,7 @@ class Reports:
         self._last = (state, now)
         report = {
             "id": 0, "at": self._clock(), "state": state, "step": step, "code": code,
-            "coarse": TABLE[code][1] if code else 0, "detail": detail[:120], "data": data,
+            "coarse": coarse(code) if code else 0, "detail": detail[:120], "data": data,
         }  # fmt: skip
         report.update(about)
         if final:

@@ -8,7 +8,7 @@ import pytest
 from otaspec import errors
 
 MODULES = sorted(m.name for m in pkgutil.iter_modules(otaspec.__path__))
-NAMES = {name for name, _, _ in errors.TABLE.values()}
+NAMES = set(errors.TABLE.values())
 
 
 def test_names_are_unique() -> None:
@@ -27,4 +27,4 @@ def test_each_number_has_the_class_of_its_hundreds(number: int) -> None:
 def test_private_constants_named_after_an_error_have_its_number(module: str) -> None:
     for name, value in vars(importlib.import_module(f"otaspec.{module}")).items():
         if name[0] == "_" and name[1:] in NAMES:
-            assert errors.TABLE[value][0] == name[1:]
+            assert errors.TABLE[value] == name[1:]
