@@ -15,14 +15,13 @@ _MD = const(1)  # array H: models, p << 4 | n
 _PB = const(2)  # patch bytes to come
 _PG = const(3)  # the page of NEW that is being built, 8 bytes of slack
 _OB = const(4)  # window of OLD
-_T = const(5)  # type of each byte of the parsed block
+_T = const(5)  # type of the unit that starts at each byte of the window, or 0
 _REP = const(6)  # array i: the last two residuals of each type
 _MK = const(7)  # array i: keys of the map
 _MV = const(8)  # array i: its displacements
 _SG = const(9)  # array i, 5 words a segment of OLD: address, end, end of span, offset, executable
-_HB = const(10)  # 1 for each highest byte that a pointer may have
+_HB = const(10)  # a bit for each highest byte that a pointer may have
 _REFILL = const(11)  # function: tops up _PB
-_WT = const(12)  # array i: stretch 128, squash 128, weights 16 (mixed literals only)
 
 # c[...]
 _RANGE = const(0)
@@ -30,7 +29,6 @@ _CODE = const(1)
 _K = const(2)  # next byte of _PB
 _I = const(3)  # next unit, index into the window
 _IE = const(4)  # end of the parsed block in the window
-_TB = const(5)  # its start
 _O = const(6)  # bytes in the page
 _REM = const(7)  # bytes left of the copy
 _GAP = const(8)  # units to go
@@ -52,12 +50,11 @@ _B24 = const(24)  # base >> 24
 _OUTSIDE = const(26)  # 1: the window lies outside every segment
 _RG0 = const(27)  # 9 ranges: address, length, displacement
 
-_PBN = const(256)
+_PBN = const(128)
 _LIT0 = const(800)  # where tables lie in _MD: see address.py
 _RES = const(1824)
 _SOME = const(2848)
 _AGAIN = const(3104)
-_LIT1 = const(3192)
 _RATES = b"\x9a\x62\x46\x38\x2e\x27\x22\x1e\x1b\x18\x15\x12\x0f\x0c\x0a\x10"
 
 
@@ -245,106 +242,6 @@ def literals(s, n: int, q: int):
 
 
 @micropython.viper
-def mixed_byte(s, q: int, prev: int) -> int:
-    """One literal of the normal profile: two models mixed bit by bit (PATCH.md 9)."""
-    c = ptr32(s[_C])
-    if int(c[_K]) > _PBN - 16:
-        s[_REFILL]()
-    r = int(c[_RANGE])
-    x = int(c[_CODE])
-    v = 1
-    md = ptr16(s[_MD])
-    wt = ptr32(s[_WT])
-    rt = ptr8(_RATES)
-    pb = ptr8(s[_PB])
-    k = int(c[_K])
-    w = 256
-    while v < 256:
-        i = _LIT0 + ((q & 3) << 8) + v
-        j = _LIT1 + ((prev * 0x9E5 + v * 0x265) & 1023)
-        m1 = int(md[i])
-        m2 = int(md[j])
-        p = m1 >> 8
-        s1 = int(wt[p - 128]) if p > 127 else 0 - int(wt[127 - p])
-        p = m2 >> 8
-        s2 = int(wt[p - 128]) if p > 127 else 0 - int(wt[127 - p])
-        p = (s1 * int(wt[w]) + s2 * int(wt[w + 8])) >> 16
-        if p < 0:
-            p = 0 - p
-            if p > 2047:
-                p = 2047
-            p = 4096 - int(wt[128 + (p >> 4)])
-        else:
-            if p > 2047:
-                p = 2047
-            p = int(wt[128 + (p >> 4)])
-        b = (r >> 12) * p
-        if x < b:
-            r = b
-            p = (4096 - p) * 12
-            v = v << 1 | 1
-        else:
-            x -= b
-            r -= b
-            p = p * -12
-            v = v << 1
-        b = int(wt[w]) + ((s1 * p + 8192) >> 14)
-        if b > 262143:
-            b = 262143
-        if b < -262143:
-            b = -262143
-        wt[w] = b
-        b = int(wt[w + 8]) + ((s2 * p + 8192) >> 14)
-        if b > 262143:
-            b = 262143
-        if b < -262143:
-            b = -262143
-        wt[w + 8] = b
-        w += 1
-        p = m1 >> 4
-        b = m1 & 15
-        if v & 1:
-            p += ((4095 - p) * int(rt[b]) + 128) >> 8
-        else:
-            p -= (p * int(rt[b]) + 128) >> 8
-        if b < 15:
-            b += 1
-        md[i] = p << 4 | b
-        p = m2 >> 4
-        b = m2 & 15
-        if v & 1:
-            p += ((4095 - p) * int(rt[b]) + 128) >> 8
-        else:
-            p -= (p * int(rt[b]) + 128) >> 8
-        if b < 15:
-            b += 1
-        md[j] = p << 4 | b
-        while r < 0x400000:
-            r <<= 8
-            x = x << 8 | int(pb[k])
-            k += 1
-    c[_RANGE] = r
-    c[_CODE] = x
-    c[_K] = k
-    return v & 255
-
-
-@micropython.viper
-def mixed(s, n: int, q: int, prev: int):
-    """n literals for position q into the page, normal profile; prev is the byte before."""
-    c = ptr32(s[_C])
-    pg = ptr8(s[_PG])
-    o = int(c[_O])
-    n += o
-    while o < n:
-        prev = int(mixed_byte(s, q, prev))
-        pg[o] = prev
-        o += 1
-        q += 1
-    c[_O] = o
-
-
-@micropython.viper
 def residual(s):
     """Adds the residual of the unit that ends the page so far (PATCH.md 11)."""
     c = ptr32(s[_C])
@@ -458,7 +355,7 @@ def parse_data(s):
         k = 13
         if i + 4 > n:
             k = 0
-        elif hb[int(ob[i + 3])]:
+        elif int(hb[int(ob[i + 3]) >> 3]) >> (int(ob[i + 3]) & 7) & 1:
             v = int(ob[i]) | int(ob[i + 1]) << 8 | int(ob[i + 2]) << 16
             v += (int(ob[i + 3]) - int(c[_B24])) << 24
             j = 0

@@ -12,14 +12,11 @@ _PG = const(3)
 _OB = const(4)
 _T = const(5)
 _SG = const(9)
-_TG = const(13)  # array i: targets of LUI, AUIPC and their low parts, by offset in the block / 4
-_BACK = const(14)  # bytes back to the AUIPC, likewise
-_HIGH = const(15)  # array i, 64: of each register the address LUI or AUIPC gave, and the window index of that
-_KIND = const(16)  # of each register 0 nothing known, 1 LUI, 2 AUIPC
+_BACK = const(13)  # of a low part: bytes back to its LUI or AUIPC, by window index / 4
+_SET = const(14)  # array H, 32: of each register the window index + 1 of the LUI or AUIPC that set it, or 0
 
 _I = const(3)
 _IE = const(4)
-_TB = const(5)
 _O = const(6)
 _REM = const(7)
 _GAP = const(8)
@@ -91,69 +88,47 @@ def first_use(s, i: int, r: int) -> int:
 
 
 @micropython.viper
-def high(s, i: int, bs: int) -> int:
-    """LUI or AUIPC at i: tracks its register; its type."""
+def upper(s, i: int) -> int:
+    """The address that the LUI or AUIPC at i sets; -0x30000000 if it is out of range."""
     c = ptr32(s[_C])
-    ob = ptr8(s[_OB])
-    hv = ptr32(s[_HIGH])
-    kd = ptr8(s[_KIND])
-    b0 = int(ob[i])
-    r = b0 >> 7 | (int(ob[i + 1]) & 15) << 1
-    v = int(ob[i + 1]) >> 4 | int(ob[i + 2]) << 4 | int(ob[i + 3]) << 12
-    u = 7
-    kd[r] = 0
-    if b0 & 0x20:  # LUI
-        u = 6
+    b = ptr8(s[_OB])
+    v = int(b[i + 1]) >> 4 | int(b[i + 2]) << 4 | int(b[i + 3]) << 12
+    if int(b[i]) & 0x20:  # LUI
         v -= int(c[_B24]) << 12
         if v < -1 or v > 0x40000:
-            return 16 + (b0 >> 2 & 7)
-        v = v << 12
-    else:
-        if v & 0x80000:
-            v -= 0x100000
-        if v < -0x20000 or v >= 0x20000:
-            return 16 + (b0 >> 2 & 7)
-        v = (v << 12) + int(c[_PC0]) + i
-    kd[r] = 1 if u == 6 else 2
-    hv[r] = v
-    hv[r + 32] = i
-    if i >= bs:
-        k = int(first_use(s, i + 4, r))
-        if k < 4096:
-            v += k
-            if u == 7 or int(is_pointer(s, v)) != 0:
-                tg = ptr32(s[_TG])
-                tg[(i - bs) >> 2] = v
-                return u
-    return 16 + (b0 >> 2 & 7)
+            return -0x30000000
+        return v << 12
+    if v & 0x80000:
+        v -= 0x100000
+    if v < -0x20000 or v >= 0x20000:
+        return -0x30000000
+    return (v << 12) + int(c[_PC0]) + i
 
 
 @micropython.viper
 def parse(s):
-    """Types and targets of the block: the instructions of the window in order."""
+    """Types of the block: the instructions of the window in order."""
     i = 0
     b0 = 0
     u = 0
     c = ptr32(s[_C])
     ob = ptr8(s[_OB])
     t = ptr8(s[_T])
-    kd = ptr8(s[_KIND])
-    hv = ptr32(s[_HIGH])
-    bs = int(c[_TB])
+    st = ptr16(s[_SET])
     end = int(c[_IE])
     sl = int(c[_SL])
     while u < 32:
-        kd[u] = 0
+        st[u] = 0
         u += 1
-    while i < 1024:
+    while i < end:
         t[i] = 0
         i += 1
     i = 0
     while i < end:
         b0 = int(ob[i])
         if b0 & 3 != 3:
-            if i >= bs and i + 2 <= sl:
-                t[i - bs] = 24 + (int(ob[i + 1]) >> 5)
+            if i + 2 <= sl:
+                t[i] = 24 + (int(ob[i + 1]) >> 5)
             i += 2
             continue
         if i + 4 <= sl:
@@ -162,29 +137,35 @@ def parse(s):
             if op == 0x6F:
                 u = 5
             elif op == 0x37 or op == 0x17:
-                u = int(high(s, i, bs))
+                r = b0 >> 7 | (int(ob[i + 1]) & 15) << 1
+                v = int(upper(s, i))
+                st[r] = 0
+                if v > -0x30000000:
+                    st[r] = i + 1
+                    k = int(first_use(s, i + 4, r))
+                    if k < 4096:
+                        if op == 0x17:
+                            u = 7
+                        elif int(is_pointer(s, v + k)):
+                            u = 6
             elif op != 0x63:
                 r = int(ob[i + 1]) >> 7 | (int(ob[i + 2]) & 15) << 1
-                k = int(kd[r])
-                if k != 0 and i - int(hv[r + 32]) < 128:
+                k = int(st[r]) - 1
+                if k >= 0 and i - k < 128:
                     v = int(low(s, i, r))
                     if v < 4096:
-                        v += int(hv[r])
-                        if k == 2 or int(is_pointer(s, v)) != 0:
+                        r = int(ob[k]) & 0x20
+                        if r == 0 or int(is_pointer(s, v + int(upper(s, k)))) != 0:
                             u = 8
                             if op == 0x23:
                                 u = 9
-                            if k == 2:
+                            if r == 0:
                                 u += 2
-                            if i >= bs:
-                                tg = ptr32(s[_TG])
-                                bk = ptr8(s[_BACK])
-                                tg[(i - bs) >> 2] = v
-                                bk[(i - bs) >> 2] = i - int(hv[r + 32])
+                            bk = ptr8(s[_BACK])
+                            bk[i >> 2] = i - k
                 if op != 0x23:
-                    kd[b0 >> 7 | (int(ob[i + 1]) & 15) << 1] = 0
-            if i >= bs:
-                t[i - bs] = u
+                    st[b0 >> 7 | (int(ob[i + 1]) & 15) << 1] = 0
+            t[i] = u
         i += 4
 
 
@@ -258,11 +239,16 @@ def refer(s, i: int, u: int, oi: int):
     """Rewrites the reference of type u at window index i; its bytes are in the page at i + oi."""
     c = ptr32(s[_C])
     dd = int(c[_DD])
-    k = (i - int(c[_TB])) >> 2
-    q = 0
+    k = i
     if u > 5 and u < 12:
-        tg = ptr32(s[_TG])
-        q = int(tg[k])
+        ob = ptr8(s[_OB])
+        if u > 7:
+            bk = ptr8(s[_BACK])
+            k -= int(bk[i >> 2])
+            q = int(low(s, i, int(ob[i + 1]) >> 7 | (int(ob[i + 2]) & 15) << 1))
+        else:
+            q = int(first_use(s, i + 4, int(ob[i]) >> 7 | (int(ob[i + 1]) & 15) << 1))
+        q += int(upper(s, k))
     else:
         q = int(target(s, i))
     h = 0
@@ -284,10 +270,7 @@ def refer(s, i: int, u: int, oi: int):
             else:
                 put_part(s, i, i + oi, u, q)
     elif h != dd:
-        q += h - dd - int(c[_PC0]) - i
-        if u == 10 or u == 11:
-            bk = ptr8(s[_BACK])
-            q += int(bk[k])
+        q += h - dd - int(c[_PC0]) - k
         if u > 6 and u < 12:
             put_part(s, i, i + oi, u, q)
         else:
@@ -305,7 +288,6 @@ def walk(s):
     ob = ptr8(s[_OB])
     i = int(c[_I])
     g = int(c[_GAP])
-    tb = int(c[_TB])
     oi = int(c[_O]) - i
     er = i + int(c[_REM])
     stop = int(c[_STOP])
@@ -317,7 +299,7 @@ def walk(s):
     ie = int(c[_IE])
     m = 0
     while g != 0 and i < stop:
-        u = int(t[i - tb])
+        u = int(t[i])
         g -= 1
         if u > 23:
             m = 2
@@ -326,7 +308,7 @@ def walk(s):
                     refer(s, i, u, oi)
         elif u == 0:
             m = 1
-            while m < 4 and i + m < ie and int(t[i + m - tb]) == 0:
+            while m < 4 and i + m < ie and int(t[i + m]) == 0:
                 m += 1
         else:
             m = 4

@@ -16,7 +16,6 @@ _HB = const(10)
 
 _I = const(3)
 _IE = const(4)
-_TB = const(5)
 _O = const(6)
 _REM = const(7)
 _GAP = const(8)
@@ -46,15 +45,15 @@ def parse(s):
     hb = ptr8(s[_HB])
     sg = ptr32(s[_SG])
     ns = int(c[_NS])
-    bs = int(c[_TB])
     end = int(c[_IE])
     sl = int(c[_SL])
-    while i < 1024:
+    while i < end:
         t[i] = 0
         i += 1
     i = 0
     while i < end:
-        if i & 3 == 0 and i + 4 <= sl and hb[int(ob[i + 3])] != 0:
+        n = int(ob[i + 3])
+        if i & 3 == 0 and i + 4 <= sl and int(hb[n >> 3]) >> (n & 7) & 1 != 0:
             v = int(ob[i]) | int(ob[i + 1]) << 8 | int(ob[i + 2]) << 16
             v += (int(ob[i + 3]) - int(c[_B24])) << 24
             j = 0
@@ -63,8 +62,7 @@ def parse(s):
                     break
                 j += 5
             if j < ns:
-                if i >= bs:
-                    t[i - bs] = 1
+                t[i] = 1
                 i += 4
                 continue
         w = int(ob[i + 1])
@@ -75,8 +73,8 @@ def parse(s):
             u = 16 + (w >> 3 & 3)
             if u == 18 and int(ob[i + 3]) & 0x90 == 0x90:
                 u = 12
-        if i >= bs and i + n <= sl:
-            t[i - bs] = u
+        if i + n <= sl:
+            t[i] = u
         i += n
 
 
@@ -135,7 +133,6 @@ def walk(s):
     c = ptr32(s[_C])
     i = int(c[_I])
     g = int(c[_GAP])
-    tb = int(c[_TB])
     oi = int(c[_O]) - i
     er = i + int(c[_REM])
     stop = int(c[_STOP])
@@ -147,13 +144,13 @@ def walk(s):
     ie = int(c[_IE])
     m = 0
     while g != 0 and i < stop:
-        u = int(t[i - tb])
+        u = int(t[i])
         g -= 1
         if u > 23:
             m = 2
         elif u == 0:
             m = 1
-            while m < 4 and i + m < ie and int(t[i + m - tb]) == 0:
+            while m < 4 and i + m < ie and int(t[i + m]) == 0:
                 m += 1
         else:
             m = 4

@@ -15,12 +15,10 @@ _SG = const(9)
 _HB = const(10)
 _READ2 = const(13)  # function: two bytes of OLD at an offset into _B2
 _B2 = const(14)
-_WF = const(15)  # flags of each aligned word of the window: 1 pointer, 2 `entry`
-_EC = const(16)  # array i, 128: target | 1 if `entry` stands there; -1 unknown
+_EC = const(15)  # array i, 64: target | 1 if `entry` stands there; -1 unknown
 
 _I = const(3)
 _IE = const(4)
-_TB = const(5)
 _O = const(6)
 _REM = const(7)
 _GAP = const(8)
@@ -42,32 +40,7 @@ _B24 = const(24)
 _ENTRY = const(25)  # 1: windowed registers, functions start with `entry`
 _RG0 = const(27)
 
-_WORDS = const(270)  # words of the window: 48 + 1024 + 8 bytes
-
-
-def _class(b: int) -> int:
-    """Length of an instruction with first byte b, and 4 * what is to be done with it."""
-    op = b & 15
-    length = 2 if 8 <= op < 14 else 3
-    if op == 5:
-        return length | 4  # call
-    if op == 1:
-        return length | 8  # l32r
-    if b & 0x3F == 6:
-        return length | 12  # j; from here on padding may follow
-    if b in (0x0D, 0x1D):
-        return length | 16  # ret.n, retw.n
-    if b in (0x80, 0x90):
-        return length | 20  # ret, retw
-    return length | 24 if b == 0xA0 else length  # jx
-
-
-CLASSES = bytes(_class(b) for b in range(256))
-# Of each type: its length, 0 if unsynced; + 8 if it may hold a reference.
-LENGTHS = (
-    b"\x00\x0c\x0b\x03\x0b\x03\x03\x03\x03\x03\x03\x03\x03\x04\x01\x03"
-    b"\x03\x03\x03\x03\x03\x03\x0b\x03\x02\x02\x02\x02\x02\x02\x03\x03"
-)
+_WINDOW = const(1080)  # bytes: 48 + 1024 + 8
 
 
 @micropython.viper
@@ -88,7 +61,7 @@ def is_entry(s, v: int) -> int:
     if v & 3:
         return 0
     ec = ptr32(s[_EC])
-    d = ((v >> 2) ^ (v >> 9)) & 127
+    d = ((v >> 2) ^ (v >> 9)) & 63
     k = int(ec[d])
     if k & -2 == v:
         return k & 1
@@ -106,61 +79,70 @@ def is_entry(s, v: int) -> int:
 
 @micropython.viper
 def flag_words(s):
-    """_WF for the window; clears _T."""
+    """Clears the types; marks the aligned words that resync the parse: 32 pointer, 64 `entry`."""
     c = ptr32(s[_C])
     ob = ptr8(s[_OB])
-    wf = ptr8(s[_WF])
     hb = ptr8(s[_HB])
     sg = ptr32(s[_SG])
     t = ptr8(s[_T])
     ns = int(c[_NS])
     entry = int(c[_ENTRY])
-    n = int(c[_SL]) >> 2
-    if n > _WORDS:
-        n = _WORDS
-    j = 0
+    sl = int(c[_SL]) - 3
     k = 0
-    while j < n:
+    while k < _WINDOW:
         r = 0
-        if int(ob[k]) == 0x36 and entry != 0 and int(ob[k + 1]) & 15 == 1:
-            r = 2
-        if hb[int(ob[k + 3])]:
-            v = int(ob[k]) | int(ob[k + 1]) << 8 | int(ob[k + 2]) << 16
-            v += (int(ob[k + 3]) - int(c[_B24])) << 24
-            i = 0
-            while i < ns:
-                if v >= int(sg[i]) and v < int(sg[i + 2]):
-                    if int(sg[i + 4]) == 0 or entry == 0:
-                        r |= 1
-                    else:
-                        r |= int(is_entry(s, v))
-                    break
-                i += 5
-        wf[j] = r
-        j += 1
+        if k < sl:
+            if int(ob[k]) == 0x36 and entry != 0 and int(ob[k + 1]) & 15 == 1:
+                r = 64
+            i = int(ob[k + 3])
+            if int(hb[i >> 3]) >> (i & 7) & 1:
+                v = int(ob[k]) | int(ob[k + 1]) << 8 | int(ob[k + 2]) << 16
+                v += (int(ob[k + 3]) - int(c[_B24])) << 24
+                i = 0
+                while i < ns:
+                    if v >= int(sg[i]) and v < int(sg[i + 2]):
+                        if int(sg[i + 4]) == 0 or entry == 0 or int(is_entry(s, v)) != 0:
+                            r |= 32
+                        break
+                    i += 5
+        t[k] = r
+        t[k + 1] = 0
+        t[k + 2] = 0
+        t[k + 3] = 0
         k += 4
-    while j < _WORDS:
-        wf[j] = 0
-        j += 1
-    j = 0
-    while j < 1024:
-        t[j] = 0
-        j += 1
 
 
 @micropython.viper
-def sweep(s):
-    """Types of the block: the instructions of the window in order."""
+def parse(s):
+    """Types of the window: its instructions in order; those before the block let it fall into step."""
+    flag_words(s)
     i = 0
     b0 = 0
     f = 0
     c = ptr32(s[_C])
     ob = ptr8(s[_OB])
     t = ptr8(s[_T])
-    cl = ptr8(CLASSES)
-    wf = ptr8(s[_WF])
+    # of each first byte: length of the instruction; + 4 call, 8 l32r, 12 j, 16 ret.n, retw.n,
+    # 20 ret, retw, 24 jx
+    cl = ptr8(
+        b"\x03\x0b\x03\x03\x03\x07\x0f\x03\x02\x02\x02\x02\x02\x12\x03\x03"
+        b"\x03\x0b\x03\x03\x03\x07\x03\x03\x02\x02\x02\x02\x02\x12\x03\x03"
+        b"\x03\x0b\x03\x03\x03\x07\x03\x03\x02\x02\x02\x02\x02\x02\x03\x03"
+        b"\x03\x0b\x03\x03\x03\x07\x03\x03\x02\x02\x02\x02\x02\x02\x03\x03"
+        b"\x03\x0b\x03\x03\x03\x07\x0f\x03\x02\x02\x02\x02\x02\x02\x03\x03"
+        b"\x03\x0b\x03\x03\x03\x07\x03\x03\x02\x02\x02\x02\x02\x02\x03\x03"
+        b"\x03\x0b\x03\x03\x03\x07\x03\x03\x02\x02\x02\x02\x02\x02\x03\x03"
+        b"\x03\x0b\x03\x03\x03\x07\x03\x03\x02\x02\x02\x02\x02\x02\x03\x03"
+        b"\x17\x0b\x03\x03\x03\x07\x0f\x03\x02\x02\x02\x02\x02\x02\x03\x03"
+        b"\x17\x0b\x03\x03\x03\x07\x03\x03\x02\x02\x02\x02\x02\x02\x03\x03"
+        b"\x1b\x0b\x03\x03\x03\x07\x03\x03\x02\x02\x02\x02\x02\x02\x03\x03"
+        b"\x03\x0b\x03\x03\x03\x07\x03\x03\x02\x02\x02\x02\x02\x02\x03\x03"
+        b"\x03\x0b\x03\x03\x03\x07\x0f\x03\x02\x02\x02\x02\x02\x02\x03\x03"
+        b"\x03\x0b\x03\x03\x03\x07\x03\x03\x02\x02\x02\x02\x02\x02\x03\x03"
+        b"\x03\x0b\x03\x03\x03\x07\x03\x03\x02\x02\x02\x02\x02\x02\x03\x03"
+        b"\x03\x0b\x03\x03\x03\x07\x03\x03\x02\x02\x02\x02\x02\x02\x03\x03"
+    )
     ec = ptr32(s[_EC])
-    bs = int(c[_TB])
     end = int(c[_IE])
     pc0 = int(c[_PC0])
     sl = int(c[_SL])
@@ -171,26 +153,25 @@ def sweep(s):
         n = f & 3
         a = (i + 3) & -4
         if a < i + n:
-            w = int(wf[a >> 2])
+            w = int(t[a])
             if w != 0 and a != i:  # resync 1
-                while i < a:
-                    if i >= bs and i < end:
-                        t[i - bs] = 14
+                while i < a and i < end:
+                    t[i] = 14
                     i += 1
+                i = a
                 continue
-            if w & 1:
-                if i >= bs:
-                    t[i - bs] = 1
+            if w & 32:
+                t[i] = 1
                 i += 4
                 continue
-        if i >= bs and i + n <= sl:
+        if i + n <= sl:
             w = 16 + (b0 & 15)
             if f == 7:
                 q = (b0 | int(ob[i + 1]) << 8 | int(ob[i + 2]) << 16) >> 6
                 if q & 0x20000:
                     q -= 0x40000
                 q = ((pc0 + i) & -4) + 4 + (q << 2)
-                k = int(ec[((q >> 2) ^ (q >> 9)) & 127])
+                k = int(ec[((q >> 2) ^ (q >> 9)) & 63])
                 if k & -2 == q:
                     if k & 1:
                         w = 2
@@ -200,7 +181,7 @@ def sweep(s):
                 q = a + ((int(ob[i + 1]) | int(ob[i + 2]) << 8) << 2) - 0x40000
                 if q >= sa and q < i:
                     w = 4
-            t[i - bs] = w
+            t[i] = w
         i += n
         if f >= 12:  # resync 2: after an unconditional jump padding may follow
             a = 0
@@ -216,15 +197,9 @@ def sweep(s):
                 if b0 == 0:
                     a = 4
             while a != 0 and i < end and int(ob[i]) == 0:
-                if i >= bs:
-                    t[i - bs] = 14
+                t[i] = 14
                 i += 1
                 a -= 1
-
-
-def parse(s):
-    flag_words(s)
-    sweep(s)
 
 
 @micropython.viper
@@ -277,12 +252,15 @@ def walk(s):
     f = 0
     g = 0
     t = ptr8(s[_T])
-    lt = ptr8(LENGTHS)
+    # of each type: its length, 0 if unsynced; + 8 if it may hold a reference
+    lt = ptr8(
+        b"\x00\x0c\x0b\x03\x0b\x03\x03\x03\x03\x03\x03\x03\x03\x04\x01\x03"
+        b"\x03\x03\x03\x03\x03\x03\x0b\x03\x02\x02\x02\x02\x02\x02\x03\x03"
+    )
     c = ptr32(s[_C])
     ob = ptr8(s[_OB])
     i = int(c[_I])
     g = int(c[_GAP])
-    tb = int(c[_TB])
     oi = int(c[_O]) - i
     er = i + int(c[_REM])
     stop = int(c[_STOP])
@@ -307,7 +285,7 @@ def walk(s):
     u = 0
     m = 0
     while g != 0 and i < stop:
-        u = int(t[i - tb])
+        u = int(t[i])
         f = int(lt[u])
         g -= 1
         m = f & 7
@@ -315,7 +293,7 @@ def walk(s):
             if f == 0:
                 m = 1
                 f = int(c[_IE])
-                while m < 4 and i + m < f and int(t[i + m - tb]) == 0:
+                while m < 4 and i + m < f and int(t[i + m]) == 0:
                     m += 1
             i += m
             continue

@@ -9,11 +9,11 @@ import hashlib
 import sys
 
 from otaspec import _hot
-from otaspec.addresscoder import const, refuse, signed
-from otaspec.addressold import Window, segment
+from otaspec.addressinput import Input, const, refuse, segment, signed
 
 # State words, as in _hot.py.
 _I = const(3)
+_IE = const(4)
 _O = const(6)
 _REM = const(7)
 _GAP = const(8)
@@ -39,89 +39,78 @@ _ALL = const(16777216)  # the gap END: more units than any copy has
 _SECTOR = const(4096)
 
 
-def decode(params: dict, old: "object", patch: "object", new: "object", ram: int, start: int = 0) -> "object":
+def decode(params: dict, old: object, patch: object, new: object, ram: int, start: int = 0) -> object:
     """NEW from OLD and a patch; see patch.decode.
 
     start: bytes of NEW that are there and right, a multiple of the patch's block size (PATCH.md 13); `patch`
     must then have seek(offset) too.
     """
-    decoder, cpu, directory, block = _read_head(params, old, patch, new, ram)
-    _forget("addresshead")
-    decoder.s[3] = bytearray(_SECTOR + 8)
-    decoder.page = memoryview(decoder.s[3])
-    decoder.window = Window(old, cpu, decoder.segments, decoder.news, decoder.s)
-    return decoder.run(directory, block, start)
+    d = Decoder(old, patch)
+    head = _head(d, params, new.size, ram)
+    _forget()
+    d.open(head[0])
+    return d.run(new, head, start)
 
 
-def _read_head(params: dict, old: "object", patch: "object", new: "object", ram: int) -> tuple:
+def _head(d: "Decoder", params: dict, size: int, ram: int) -> tuple:
     from otaspec import addresshead
 
     gc.collect()  # what the import left: the largest buffers come next
-    head = addresshead.Head(params, old, patch, new, ram)
-    return Decoder(head, old, patch, new), head.cpu, head.directory, head.block
+    return addresshead.head(d, params, size, ram)
 
 
-def _forget(name: str) -> None:
-    """A module that was loaded from a file gives its 3 KB back, just before the large buffers are made."""
+def _forget() -> None:
+    """The head's modules, if loaded from files, give 4 KB back, just before the last buffers are made."""
     if sys.implementation.name == "micropython":
         import otaspec
 
-        del sys.modules["otaspec." + name]
-        delattr(otaspec, name)
+        for name in ("addresshead", "addressraw"):
+            if "otaspec." + name in sys.modules:
+                del sys.modules["otaspec." + name]
+                delattr(otaspec, name)
         gc.collect()
 
 
-class Decoder:
+class Decoder(Input):
     """The ops of a patch (PATCH.md 8 to 12)."""
 
-    def __init__(self, head: "object", old: "object", patch: "object", new: "object") -> None:
-        self.coder = head.coder
-        self.c = head.coder.c
-        self.s = head.coder.s
-        self.segments = head.segments
-        self.news = head.news
-        self.old = old.size
+    def run(self, new: object, head: tuple, start: int) -> object:
+        """Yields the bytes of NEW written so far, after each sector. head: see addresshead.head."""
+        _, elide, block, sizes = head
+        self.page = memoryview(self.s[3])
         self.new = new
-        self.patch = patch
         self.written = 0
         self.sum = 0xEF
-        self.end = new.size
         self.sha = None
-        if head.elide:
-            self.end -= 33
+        end = new.size
+        if elide:
+            end -= 33
             self.sha = hashlib.sha256()
-
-    def run(self, directory: bytes, block: int, start: int) -> "object":
-        """Yields the bytes of NEW written so far, after each sector."""
         if not block:
-            yield from self._block(0, self.end)
+            yield from self.block(0, end)
         else:
-            self._resume(directory, block, start)
-            for q in range(start, self.end, 1 << block):
-                self.coder.begin(_size(directory, q >> block))
-                yield from self._block(q, min(self.end, q + (1 << block)))
-        yield from self._finish()
+            if start & (1 << block) - 1 or start > end:
+                refuse(13)
+            if start:
+                self.seek(start, 6 + 3 * len(sizes) + self.size + sum(sizes[: start >> block]))
+            for q in range(start, end, 1 << block):
+                self.begin(sizes[q >> block])
+                yield from self.block(q, min(end, q + (1 << block)))
+        yield from self.finish()
 
-    def _resume(self, directory: bytes, block: int, start: int) -> None:
-        """Goes on at the block of `start`; what is written already is read back for the sums."""
-        if start & (1 << block) - 1 or start > self.end:
-            refuse("no block starts at %d" % start)
-        at = 4 + len(directory) + (directory[0] | directory[1] << 8)
-        for k in range(start >> block):
-            at += _size(directory, k)
-        if start:
-            self.patch.seek(at)
+    def seek(self, start: int, n: int) -> None:
+        """Goes on with the section at n of the patch; what is written already is read back for the sums."""
+        self.patch.seek(n)
         while self.written < start:
             if self.sha:
                 self.new.readinto(self.written, self.page[:_SECTOR])
-                self._sums(_SECTOR)
+                self.update(_SECTOR)
             self.written += _SECTOR
 
-    def _block(self, q: int, end: int) -> "object":
+    def block(self, q: int, end: int) -> object:
         """The ops of one block of NEW, from q to end."""
         c = self.c
-        coder = self.coder
-        coder.fresh()
+        self.fresh()
         self.recent = [0, 0, 0, 0]
         self.first = True
         self.last = 0  # d of the last copy from OLD
@@ -130,60 +119,60 @@ class Decoder:
         for k in range(_RG0, _RG0 + 27):
             c[k] = 0
         while q < end:
-            literals = n = coder.number(_LIT, _MAN_LEN, _TOP)
+            literals = n = self.number(_LIT, _MAN_LEN, _TOP)
             if n > end - q:
-                refuse("literals")
+                refuse(8)
             while n:
                 m = min(n, _SECTOR - c[_O])
-                self._literals(m, q)
+                self.literals(m, q)
                 n -= m
                 q += m
                 if c[_O] >= _SECTOR:
-                    yield self._flush()
+                    yield self.flush(_SECTOR)
             if q == end:
                 break
-            n = coder.number(_COPY, _MAN_LEN, _TOP)
+            n = self.number(_COPY, _MAN_LEN, _TOP)
             if not 0 < n <= end - q:
-                refuse("length")
-            source = q + self._displacement(q, literals)
+                refuse(8)
+            p = q + self.index(q, literals)
             c[_REM] = n
-            if source < self.old:
-                yield from self._copy_old(q, source)
+            if p < self.old.size:
+                yield from self._copy_old(q, p)
             else:
-                yield from self._copy_new(q, source - self.old)
+                yield from self._copy_new(q, p - self.old.size)
             q += n
             if c[_O] >= _SECTOR:
-                yield self._flush()
-        coder.end()
+                yield self.flush(_SECTOR)
+        self.close()
 
-    def _literals(self, n: int, q: int) -> None:
+    def literals(self, n: int, q: int) -> None:
         o = self.c[_O]
         if self.s[12]:
-            _hot.mixed(self.s, n, q, self.page[o - 1] if o else self.before)
+            self.mixed(self.s, n, q, self.page[o - 1] if o else self.before)
         else:
             _hot.literals(self.s, n, q)
 
     # Where a copy comes from.
 
-    def _displacement(self, q: int, literals: int) -> int:
-        coder = self.coder
+    def index(self, q: int, literals: int) -> int:
+        """d of the copy to q."""
+        s = self.s
         recent = self.recent
         x = 1 if literals else 0
-        model = _HIT + 6 * x
-        if coder.bit(model):
+        k = _HIT + 6 * x
+        if _hot.bit(s, k):
             found = self._candidates(q, literals)
-            model += 1
-            j = 0
-            while j < 5 and j + 1 < len(found) and coder.bit(model + j):
-                j += 1
+            n = 0
+            while n < 5 and n + 1 < len(found) and _hot.bit(s, k + 1 + n):
+                n += 1
             if not found:
-                refuse("candidates")
-            d = found[j]
-        elif coder.bit(_SELF + x):
-            d = self.old - 1 - coder.number(_DIST, _MAN_LEN, _TOP)
+                refuse(8)
+            d = found[n]
+        elif _hot.bit(s, _SELF + x):
+            d = self.old.size - 1 - self.number(_DIST, _MAN_LEN, _TOP)
         else:
-            d = self.last + signed(coder.number(_DISP, _MAN_DISP, _TOP))
-        if q + d < self.old:
+            d = self.last + signed(self.number(_DISP, _MAN_DISP, _TOP))
+        if q + d < self.old.size:
             self.last = d
         if d in recent:
             recent.remove(d)
@@ -195,44 +184,43 @@ class Decoder:
 
     def _candidates(self, q: int, literals: int) -> list:
         recent = self.recent
-        found = []
         p = q - literals + recent[0]
         old = segment(self.segments, p)
         new = segment(self.news, q)
+        wanted = []
+        if literals:
+            wanted.append(recent[0])
         if old and new:
-            shift = new[0] - new[2] - old[0] + old[2]
+            m = new[0] - new[2] - old[0] + old[2]
             moves = self.s[8]
             # the interval of p's address, and the next two
             k = _hot.above(self.s, p - old[0] + old[2])
-            found.append(-shift - (moves[k - 1] if k else 0))
+            wanted.append(-m - (moves[k - 1] if k else 0))
             for move in moves[k : k + 2]:
-                found.append(-shift - move)
-        if literals:
-            found.insert(0, recent[0])
-        found += recent
-        return [
-            d
-            for k, d in enumerate(found)
-            if d not in found[:k] and (d != recent[0] or literals or self.first)
-        ]
+                wanted.append(-m - move)
+        found = []
+        for d in wanted + recent:
+            if d not in found and (d != recent[0] or literals or self.first):
+                found.append(d)
+        return found
 
     # Copies.
 
-    def _gap(self, table: int) -> int:
-        """Units that equal their prediction; table: 0 data, 6 code."""
-        n = _hot.eg(self.s, (table + self.kind) << 5, _MAN_GAP, _TOP)
+    def _gap(self, tree: int) -> int:
+        """Units that equal their prediction; tree: 0 data, 6 code."""
+        n = _hot.eg(self.s, (tree + self.kind) << 5, _MAN_GAP, _TOP)
         if n < 0:
             if n != -31:
-                refuse("gap")
+                refuse(10)
             n = _ALL
         self.kind = 0 if n < 1 else 1 if n < 3 else 2 if n < 10 else 3 if n < 40 else 4 if n < 200 else 5
         return n
 
-    def _copy_old(self, q: int, p: int) -> "object":
+    def _copy_old(self, q: int, p: int) -> object:
         c = self.c
-        window = self.window
-        if p < 0 or p + c[_REM] > self.old:
-            refuse("source")
+        page = self.page
+        if p < 0 or p + c[_REM] > self.old.size:
+            refuse(8)
         self._range(p, q)
         p -= q
         c[_STOP] = 0
@@ -240,15 +228,23 @@ class Decoder:
         unit = True  # the units at hand are one, with a residual; else a gap
         while c[_REM]:
             if c[_O] >= _SECTOR:
-                yield self._flush()
+                yield self.flush(_SECTOR)
             if c[_I] >= c[_STOP]:
                 q = self.written + c[_O]
-                window.at(p + q, q)
+                self.at(p + q, q)
             if not c[_GAP]:
-                n = self._gap(6 if window.code else 0) if unit else 0
+                n = self._gap(6 if self.code else 0) if unit else 0
                 unit = not n
                 c[_GAP] = n or 1
-            window.copy(self.page)
+            # units, as many as gap, copy, block and page allow; then the references among them
+            n = c[_O]
+            q = c[_I]
+            end = n + min(c[_IE] + 3 - q, c[_REM], len(page) - n, c[_GAP] << 2)
+            page[n:end] = self.view[q : q + end - n]
+            if self.code == 1:
+                self.hot.walk(self.s)
+            else:
+                _hot.walk_data(self.s)
             if unit and not c[_GAP]:
                 _hot.residual(self.s)
 
@@ -265,22 +261,22 @@ class Decoder:
             c[k + 1] = c[_REM]
             c[k + 2] = new[2] + q - new[0] - c[k]
 
-    def _copy_new(self, q: int, p: int) -> "object":
+    def _copy_new(self, q: int, p: int) -> object:
         c = self.c
         if p > q - 4:
-            refuse("source")
-        rest = c[_REM]
-        while rest:
+            refuse(8)
+        left = c[_REM]
+        while left:
             n = self._gap(0)
             if n:
-                n = min(rest, 4 - (q & 3) + 4 * (n - 1))
-            unit = min(rest - n, 4 - (q + n & 3))
+                n = min(left, 4 - (q & 3) + 4 * (n - 1))
+            unit = min(left - n, 4 - (q + n & 3))
             n += unit
-            rest -= n
+            left -= n
             while n:
                 if c[_O] >= _SECTOR:
-                    yield self._flush()
-                m = self._again(p, min(n, _SECTOR - c[_O]))
+                    yield self.flush(_SECTOR)
+                m = self.copy(p, min(n, _SECTOR - c[_O]))
                 n -= m
                 q += m
                 p += m
@@ -289,7 +285,7 @@ class Decoder:
                 c[_UM] = unit
                 _hot.residual(self.s)
 
-    def _again(self, p: int, n: int) -> int:
+    def copy(self, p: int, n: int) -> int:
         """Up to n bytes of NEW from position p into the page; how many."""
         o = self.c[_O]
         if p < self.written:
@@ -302,50 +298,42 @@ class Decoder:
 
     # The page.
 
-    def _sums(self, n: int) -> None:
+    def update(self, n: int) -> None:
         """Checksum and hash go on over the first n bytes of the page."""
         at = self.written
         for p, end, _ in self.news:
             self.sum ^= _hot.xor(self.page, max(p - at, 0), min(end - at, n))
         self.sha.update(self.page[:n])
 
-    def _flush(self) -> int:
-        """A sector to NEW; bytes written so far."""
+    def flush(self, n: int) -> int:
+        """n bytes to NEW; how many are there now."""
         if self.sha:
-            self._sums(_SECTOR)
-        return self._write(_SECTOR)
-
-    def _write(self, n: int) -> int:
-        c = self.c
+            self.update(n)
         self.new.write(self.page[:n])
         self.written += n
         self.before = self.page[n - 1]
-        c[_O] -= n
-        _hot.repeat(self.page, n, 0, c[_O])
+        self.c[_O] -= n
+        _hot.repeat(self.page, n, 0, self.c[_O])
         return self.written
 
-    def _finish(self) -> "object":
+    def finish(self) -> object:
         """What is in the page, then the 33 bytes of ELIDE (PATCH.md 12)."""
         page = self.page
         o = self.c[_O]
         if self.sha:
-            self._sums(o)
+            self.update(o)
             tail = bytes((self.sum,))
             self.sha.update(tail)
             tail += self.sha.digest()
+            self.sha = None
             n = min(_SECTOR - o, 33)
             page[o : o + n] = tail[:n]
             o += n
             self.c[_O] = o
             if n < 33:
-                yield self._write(_SECTOR)
+                yield self.flush(_SECTOR)
                 o = 33 - n
                 page[:o] = tail[n:]
+        self.c[_O] = o
         if o:
-            yield self._write(o)
-
-
-def _size(directory: bytes, k: int) -> int:
-    """Bytes of the section of block k."""
-    k = 2 + 3 * k
-    return directory[k] | directory[k + 1] << 8 | directory[k + 2] << 16
+            yield self.flush(o)

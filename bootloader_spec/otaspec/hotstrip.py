@@ -12,11 +12,6 @@ from pathlib import Path
 _CONSTANT = re.compile(r"^(_[A-Z0-9]+) = const\((-?\w+)\)", re.MULTILINE)
 
 
-def const(value: int) -> int:
-    """Stands in for micropython.const."""
-    return value
-
-
 def strip(source: str) -> str:
     """`source`, line by line; what uses no viper comes back as it is."""
     if "\n@micropython.viper\n" not in source:
@@ -28,7 +23,7 @@ def strip(source: str) -> str:
 
 def strip_constants(source: str) -> str:
     """Values in place of the names of constants, which mpy-cross does by itself."""
-    source = source.replace("from micropython import const\n", "\n")
+    source = source.replace("from micropython import const\n", "const = int\n")
     for name, value in _CONSTANT.findall(source):
         source = re.sub(rf"\b{name}\b", value, source)
     source = re.sub(r"^([A-Z]\w*) = const\((-?\w+)\)", r"\1 = \2", source, flags=re.MULTILINE)
