@@ -21,7 +21,7 @@ _RATES = b"\x9a\x62\x46\x38\x2e\x27\x22\x1e\x1b\x18\x15\x12\x0f\x0c\x0a\x10"
 
 
 @micropython.viper
-def mixed_byte(s, q: int, prev: int) -> int:
+def tree(s, q: int, prev: int) -> int:
     """One literal of the normal profile: two models mixed bit by bit (PATCH.md 9)."""
     c = ptr32(s[_C])
     if int(c[_K]) > _PBN - 16:
@@ -148,7 +148,7 @@ def mixed(s, n: int, q: int, prev: int):
     o = int(c[_O])
     n += o
     while o < n:
-        prev = int(mixed_byte(s, q, prev))
+        prev = int(tree(s, q, prev))
         pg[o] = prev
         o += 1
         q += 1

@@ -15,7 +15,7 @@ _SG = const(9)
 _HB = const(10)
 _READ2 = const(13)  # function: two bytes of OLD at an offset into _B2
 _B2 = const(14)
-_EC = const(15)  # array i, 64: target | 1 if `entry` stands there; -1 unknown
+_EC = const(15)  # array i, 32: target | 1 if `entry` stands there; -1 unknown
 
 _I = const(3)
 _IE = const(4)
@@ -61,7 +61,7 @@ def is_entry(s, v: int) -> int:
     if v & 3:
         return 0
     ec = ptr32(s[_EC])
-    d = ((v >> 2) ^ (v >> 9)) & 63
+    d = ((v >> 2) ^ (v >> 9)) & 31
     k = int(ec[d])
     if k & -2 == v:
         return k & 1
@@ -171,7 +171,7 @@ def parse(s):
                 if q & 0x20000:
                     q -= 0x40000
                 q = ((pc0 + i) & -4) + 4 + (q << 2)
-                k = int(ec[((q >> 2) ^ (q >> 9)) & 63])
+                k = int(ec[((q >> 2) ^ (q >> 9)) & 31])
                 if k & -2 == q:
                     if k & 1:
                         w = 2

@@ -110,7 +110,7 @@ class Decoder(Input):
     def block(self, q: int, end: int) -> object:
         """The ops of one block of NEW, from q to end."""
         c = self.c
-        self.fresh()
+        self.clear()
         self.recent = [0, 0, 0, 0]
         self.first = True
         self.last = 0  # d of the last copy from OLD
@@ -185,16 +185,18 @@ class Decoder(Input):
     def _candidates(self, q: int, literals: int) -> list:
         recent = self.recent
         p = q - literals + recent[0]
-        old = segment(self.segments, p)
-        new = segment(self.news, q)
+        old = self.old_table
+        new = self.new_table
+        k = segment(old, p)
+        n = segment(new, q)
         wanted = []
         if literals:
             wanted.append(recent[0])
-        if old and new:
-            m = new[0] - new[2] - old[0] + old[2]
+        if k >= 0 and n >= 0:
+            m = new[n + 3] - new[n] - old[k + 3] + old[k]
             moves = self.s[8]
             # the interval of p's address, and the next two
-            k = _hot.above(self.s, p - old[0] + old[2])
+            k = _hot.above(self.s, p - old[k + 3] + old[k])
             wanted.append(-m - (moves[k - 1] if k else 0))
             for move in moves[k : k + 2]:
                 wanted.append(-m - move)
@@ -251,15 +253,17 @@ class Decoder(Input):
     def _range(self, p: int, q: int) -> None:
         """Enters the copy into the list that local references look at (PATCH.md 7)."""
         c = self.c
-        old = segment(self.segments, p)
-        new = segment(self.news, q)
+        old = self.old_table
+        new = self.new_table
+        m = segment(old, p)
+        n = segment(new, q)
         c[_RG] = k = (c[_RG] + 1) % 9
         k = _RG0 + 3 * k
         c[k + 1] = 0
-        if old and new:
-            c[k] = old[2] + p - old[0]
+        if m >= 0 and n >= 0:
+            c[k] = old[m] + p - old[m + 3]
             c[k + 1] = c[_REM]
-            c[k + 2] = new[2] + q - new[0] - c[k]
+            c[k + 2] = new[n] + q - new[n + 3] - c[k]
 
     def _copy_new(self, q: int, p: int) -> object:
         c = self.c
@@ -301,8 +305,10 @@ class Decoder(Input):
     def update(self, n: int) -> None:
         """Checksum and hash go on over the first n bytes of the page."""
         at = self.written
-        for p, end, _ in self.news:
-            self.sum ^= _hot.xor(self.page, max(p - at, 0), min(end - at, n))
+        table = self.new_table
+        for k in range(0, len(table), 5):
+            p = table[k + 3] - at
+            self.sum ^= _hot.xor(self.page, max(p, 0), min(p + table[k + 1] - table[k], n))
         self.sha.update(self.page[:n])
 
     def flush(self, n: int) -> int:

@@ -41,21 +41,14 @@ _DISP = const(2472)
 _SAME = const(2624)
 _TOP = const(30)  # largest exponent
 
-_WORDS = const(54)
 _SECTOR = const(4096)
-_PATCH_BYTES = const(128)
 _MODELS = const(3192)
 _MIX_MODELS = const(1024)
 
 
-def memory(cpu: int, features: int, n: int) -> int:
+def memory(mix: int, n: int) -> int:
     """Bytes of decoder data for a map of n entries (PATCH.md 15)."""
-    need = 15872 + 8 * n
-    if features & _MIX:
-        need += 3200
-    if cpu == _RISCV:
-        need += 1280
-    return need
+    return 15872 + 8 * n + (2304 if mix else 0)
 
 
 def head(d: object, params: dict, size: int, ram: int) -> tuple:
@@ -65,28 +58,36 @@ def head(d: object, params: dict, size: int, ram: int) -> tuple:
     """
     if not (0 < d.old.size <= _SIZE_MAX and 0 < size <= _SIZE_MAX):
         refuse(1)
-    features, flags, block = _fixed(d, params, size)
+    mix, flags, block = _fixed(d, params, size)
     cpu = flags & 15
-    _afford(cpu, features, 0, ram)
-    _allocate(d, features & _MIX)
+    if memory(mix, 0) > ram:
+        refuse(memory(mix, 0), 113)
+    # The large buffers first.
+    d.s[1] = array("H", range(_MODELS + _MIX_MODELS if mix else _MODELS))
+    d.s[3] = bytearray(_SECTOR + 8)
+    if mix:
+        d.s[12] = array("i", range(16))
     n = d.patch.size - 4
     sizes = []
     if block:
         sizes = _directory(d, (size - 1 >> block) + 1)
         n = sizes.pop()
     d.begin(n)
-    d.fresh()
+    d.clear()
     # What is made from here on stays, in what small places are free: no litter in between.
     gc.collect()
     if flags & _EXPLICIT:
-        from otaspec.addressraw import listed as segments
+        from otaspec.addressraw import listed
+
+        found = listed(d, cpu)
     else:
-        segments = _esp
-    _segments(d, segments(d, cpu), cpu)
+        found = _esp(d, cpu)
+    _old_table(d, found, cpu)
     gc.collect()
-    _news(d, size)
+    _new_table(d, size)
     n = number(d, _ENTRIES)
-    _afford(cpu, features, n, ram)
+    if memory(mix, n) > ram:
+        refuse(memory(mix, n), 113)
     gc.collect()
     _map(d, n)
     if block:
@@ -95,7 +96,7 @@ def head(d: object, params: dict, size: int, ram: int) -> tuple:
 
 
 def _fixed(d: object, params: dict, size: int) -> tuple:
-    """F2 to F4."""
+    """MIX, F3, F4."""
     fixed = bytearray(4)
     d.fill(fixed, 0, 4)
     version, features, flags, block = fixed
@@ -105,7 +106,7 @@ def _fixed(d: object, params: dict, size: int) -> tuple:
         refuse(2)
     if (block and not 16 <= block <= 20) or (flags & _ELIDE and size < 34):
         refuse(2)
-    return features, flags, block
+    return features, flags, block  # MIX is the only feature
 
 
 def _directory(d: object, n: int) -> list:
@@ -115,26 +116,6 @@ def _directory(d: object, n: int) -> list:
     found = [sizes[k] | sizes[k + 1] << 8 | sizes[k + 2] << 16 for k in range(2, len(sizes), 3)]
     found.append(sizes[0] | sizes[1] << 8)
     return found
-
-
-def _afford(cpu: int, features: int, n: int, ram: int) -> None:
-    n = memory(cpu, features, n)
-    if n > ram:
-        refuse(n, 113)
-
-
-def _allocate(d: object, mix: int) -> None:
-    """Models, page and state, in the order of _hot.py; the large ones first."""
-    d.s = s = [None] * 13
-    s[1] = array("H", range(_MODELS + _MIX_MODELS if mix else _MODELS))
-    s[3] = bytearray(_SECTOR + 8)
-    s[0] = d.c = array("i", range(_WORDS))
-    _hot.fill32(d.c, _WORDS, 0)
-    s[2] = bytearray(_PATCH_BYTES)
-    s[6] = array("i", range(64))
-    s[11] = d.refill
-    if mix:
-        s[12] = array("i", range(16))
 
 
 def number(d: object, tree: int) -> int:
@@ -183,49 +164,53 @@ def _esp(d: object, cpu: int) -> list:
     return found
 
 
-def _segments(d: object, found: list, cpu: int) -> None:
+def _old_table(d: object, found: list, cpu: int) -> None:
     """Checks OLD's segments; enters them as the hot loops read them."""
     c = d.c
-    d.segments = []
-    table = array("i", range(5 * len(found)))
-    highs = bytearray(32)
+    d.old_table = d.s[9] = table = array("i", range(5 * len(found)))
+    d.s[10] = highs = bytearray(32)
     base = min([f[2] for f in found]) & ~0xFFFFFF if found else 0
-    at = 0
+    k = 0
     for start, end, address, span, code in found:
         if (code and address & 3) or address >= 1 << 31 or address - base + span - 1 > _MOST:
             refuse(6)
-        address -= base
-        d.segments.append((start, end, address, code))
-        for word in (address, address + end - start, address + span, start, code):
-            table[at] = word
-            at += 1
-        for high in range((base + address) >> 24, (base + address + span - 1 >> 24) + 1):
+        for high in range(address >> 24, (address + span - 1 >> 24) + 1):
             highs[high >> 3] |= 1 << (high & 7)
+        address -= base
+        table[k] = address
+        table[k + 1] = address + end - start
+        table[k + 2] = address + span
+        table[k + 3] = start
+        table[k + 4] = code
+        k += 5
     c[_B24] = base >> 24
-    c[_NS] = at
-    c[_CA] = c[_CB] = -0x3FFFFFFF
+    c[_NS] = k
+    c[_CA] = c[_CB] = -_MOST
     c[_ENTRY] = int(cpu == _WINDOWED)
-    d.s[9] = table
-    d.s[10] = highs
 
 
-def _news(d: object, size: int) -> None:
-    d.news = []
-    end = 0
+def _new_table(d: object, size: int) -> None:
     count = number(d, _NSEGS)
-    for i in range(min(count, 17)):
-        first, last, address, _ = d.segments[i] if i < len(d.segments) else (0, 0, 0, 0)
-        address += signed(number(d, _NADDR))
-        length = last - first + signed(number(d, _NLEN))
+    if count > 16:
+        refuse(5)
+    d.new_table = table = array("i", range(5 * count))
+    old = d.old_table
+    end = 0
+    for k in range(0, 5 * count, 5):
+        known = k < len(old)
+        address = (old[k] if known else 0) + signed(number(d, _NADDR))
+        length = (old[k + 1] - old[k] if known else 0) + signed(number(d, _NLEN))
         start = end + number(d, _NLEN)
         end = start + length
-        if i > 15 or length < 0 or end > size or address < -_HALF or address + length - 1 > _MOST:
+        if length < 0 or end > size or address < -_HALF or address + length - 1 > _MOST:
             refuse(5)
-        d.news.append((start, end, address))
+        table[k] = address
+        table[k + 1] = address + length
+        table[k + 3] = start
 
 
 def _map(d: object, n: int) -> None:
-    if n > 4095 or (n and not d.segments):
+    if n > 4095 or (n and not d.old_table):
         refuse(5)
     d.c[_NM] = n
     d.s[7] = keys = array("i", range(n))

@@ -26,6 +26,7 @@ _OUTSIDE = const(26)
 _RISCV = const(3)
 _THUMB = const(4)
 
+_WORDS = const(54)
 _PATCH_BYTES = const(128)
 _FRESH = const(0x8000)  # p = 2048, n = 0
 _BLOCK = const(1024)
@@ -47,25 +48,41 @@ def signed(n: int) -> int:
     return -((n + 1) >> 1) if n & 1 else n >> 1
 
 
-def segment(segments: list, p: int) -> tuple:
-    """The segment that holds offset p, or None."""
-    for found in segments:
-        if found[0] <= p < found[1]:
-            return found
-    return None
+def segment(table: list, p: int) -> int:
+    """Where in the table the segment that holds offset p stands; -1 if there is none."""
+    for k in range(0, len(table), 5):
+        if 0 <= p - table[k + 3] < table[k + 1] - table[k]:
+            return k
+    return -1
+
+
+def behind(table: list, p: int, end: int) -> int:
+    """The start of the first segment behind offset p, or `end` if that is less."""
+    for k in range(3, len(table), 5):
+        if p < table[k] < end:
+            end = table[k]
+    return end
 
 
 class Input:
     """Base of the decoder.
 
-    s: the buffers that the hot loops share, in the order of _hot.py; c: its state words. segments: of OLD,
-    (offset, end offset, address, executable), news: of NEW, (offset, end offset, address), both set by
-    addresshead.py. code: 1 if the window is executable, 0 data, 2 in no segment.
+    s: the buffers that the hot loops share, in the order of _hot.py; c: its state words.
+    old_table, new_table: segments, 5 words each: address, end, end of the span, offset, executable.
+    code: 1 if the window is executable, 0 data, 2 in no segment.
     """
 
     def __init__(self, old: object, patch: object) -> None:
         self.old = old
         self.patch = patch
+        self.s = [None] * 16
+        self.c = self.s[0] = array("i", range(_WORDS))
+        _hot.fill32(self.c, _WORDS, 0)
+        self.s[2] = bytearray(_PATCH_BYTES)
+        self.s[6] = array("i", range(64))
+        self.s[11] = self.refill
+        self.old_table = self.new_table = None
+        self.size = self.left = self.taken = 0
 
     # The patch.
 
@@ -116,7 +133,7 @@ class Input:
         if not self.size <= self.taken + self.c[_K] <= self.size + 8:
             refuse(3)
 
-    def fresh(self) -> None:
+    def clear(self) -> None:
         """All models as at the start."""
         s = self.s
         _hot.fill(s[1], len(s[1]), _FRESH)
@@ -124,9 +141,9 @@ class Input:
         if s[12]:
             _hot.fill32(s[12], 16, 19660)
 
-    def number(self, tree: int, man: int, top: int) -> int:
-        """EG number whose exponent is at most `top`."""
-        n = _hot.eg(self.s, tree, man, top)
+    def number(self, tree: int, k: int, n: int) -> int:
+        """EG number: tree and mantissa tables, largest exponent."""
+        n = _hot.eg(self.s, tree, k, n)
         if n < 0:
             refuse(4)
         return n
@@ -148,73 +165,76 @@ class Input:
         if cpu == _RISCV:
             from otaspec import _hot_riscv as hot
 
-            s += [bytearray(270), array("H", range(32))]
+            s[13] = bytearray(270)
+            s[14] = array("H", range(32))
         elif cpu == _THUMB:
             from otaspec import _hot_thumb as hot
         elif cpu:
             from otaspec import _hot_xtensa as hot
 
-            s += [self.pair, bytearray(2), array("i", range(64))]
-            _hot.fill32(s[15], 64, -1)
+            s[13] = self.read
+            s[14] = bytearray(2)
+            s[15] = array("i", range(32))
+            _hot.fill32(s[15], 32, -1)
         else:
             return
         self.hot = hot
 
-    def pair(self, p: int) -> None:
+    def read(self, p: int) -> None:
         """Two bytes of OLD, for a test of an address outside the window."""
         self.old.readinto(p, self.s[14])
 
     def at(self, p: int, q: int) -> None:
         """Position p of OLD is the next to be copied to position q of NEW."""
         c = self.c
-        found = segment(self.segments, p)
-        self.load(p, found)
-        new = segment(self.news, q)
-        end = 1 << 24
+        old = self.old_table
+        new = self.new_table
+        k = segment(old, p)
+        self.load(p, k)
+        n = segment(new, q)
         c[_VALID] = 0
-        if new:
-            end = new[1]
-            c[_VALID] = 1
-            if found:
-                c[_DD] = new[2] - new[0] + q - (found[2] + p - found[0])
+        if n < 0:
+            end = behind(new, q, 1 << 24)
         else:
-            for new in self.news:
-                if q < new[0] < end:
-                    end = new[0]
+            end = new[n + 3] + new[n + 1] - new[n]
+            c[_VALID] = 1
+            if k >= 0:
+                c[_DD] = new[n] + q - new[n + 3] - (old[k] + p - old[k + 3])
         c[_STOP] = min(end - q + c[_I], c[_IE])
 
-    def load(self, p: int, found: tuple) -> None:
-        """The block of position p, read and parsed if it is not the one at hand."""
+    def load(self, p: int, k: int) -> None:
+        """The block of position p, in the segment at k of the table, read and parsed if it is not at hand."""
         c = self.c
+        table = self.old_table
         warm = 0
-        self.code = 2
-        start = p
-        end = self.old.size
-        if found:
-            self.code = found[3]
-            end = found[1]
-            start = found[0] + ((p - found[0]) & -_BLOCK)
-            if self.code and start > found[0]:
-                warm = _WARM
-            c[_SL] = end - start + warm
+        if k < 0:
+            self.code = 2
+            start = p
+            end = behind(table, p, self.old.size)
         else:
-            for new in self.segments:
-                if p < new[0] < end:
-                    end = new[0]
+            self.code = table[k + 4]
+            start = table[k + 3]
+            end = start + table[k + 1] - table[k]
+            p -= start
+            start += p & -_BLOCK
+            if self.code and start > table[k + 3]:
+                warm = _WARM
+            p += table[k + 3]
         c[_I] = warm + p - start
         if start == self.start:
             return
         self.start = start
         c[_IE] = warm + min(end - start, _BLOCK)
+        c[_SL] = end - start + warm
         c[_WN] = n = min(len(self.view), self.old.size - start + warm)
         self.old.readinto(start - warm, self.view[:n])
         while n < len(self.view):
             self.view[n] = 0
             n += 1
         c[_OUTSIDE] = self.code & 2
-        if found:
-            c[_SA] = found[2]
-            c[_PC0] = found[2] + start - warm - found[0]
+        if self.code < 2:
+            c[_SA] = table[k]
+            c[_PC0] = table[k] + start - warm - table[k + 3]
             if self.code:
                 self.hot.parse(self.s)
             else:

@@ -168,7 +168,7 @@ def encode(
     """
     pair = Pair(old, new)
     mix = profile == NORMAL
-    room = RAM[profile] - patchfile.decoder_ram(pair.old.cpu, 0, mix=mix)
+    room = RAM[profile] - patchfile.decoder_ram(0, mix=mix)
     best: patchfile.Written | None = None
     for candidate in candidates(pair, room // 8, progress):
         written = patchfile.write(pair.inputs(), *candidate, mix=mix, block=16 if blocks else 0)

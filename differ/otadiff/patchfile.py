@@ -40,9 +40,9 @@ def can_elide(image: Image) -> bool:
     return checksum == data[-ELIDED] and hashlib.sha256(data[:-32]).digest() == data[-32:]
 
 
-def decoder_ram(cpu: Cpu, entries: int, *, mix: bool) -> int:
+def decoder_ram(entries: int, *, mix: bool) -> int:
     """Bytes of data of the reference decoder (PATCH.md section 15)."""
-    return 15872 + 8 * entries + (3200 if mix else 0) + (1280 if cpu is Cpu.RISCV else 0)
+    return 15872 + 8 * entries + (2304 if mix else 0)
 
 
 def cut(cover: Cover, end: int, block: int) -> Cover:
@@ -180,7 +180,7 @@ def write(given: Inputs, cover: Cover, entries: AddressMap, *, mix: bool, block:
         header += struct.pack("<H", len(sections[0]))
         header += b"".join(struct.pack("<I", len(s))[:3] for s in sections[1:])
     by_part = {name: int(parts[i]) for i, name in enumerate(_PARTS)}
-    ram = decoder_ram(given.old.cpu, len(entries.keys), mix=mix)
+    ram = decoder_ram(len(entries.keys), mix=mix)
     return Written(header + b"".join(sections), ram, by_part, account, cover)
 
 
