@@ -139,8 +139,10 @@ class Facts:
         return otadata.state_of(self.entries[k]) not in (otadata.NEW, otadata.PENDING, otadata.VALID)
 
     def stale(self) -> bool:
-        """The record is older than the image that runs: an NVS that was rolled back."""
-        return self.trial["seq"] <= self.own_seq
+        """The record was not made by the image that runs: an NVS that was rolled back."""
+        if self.running != self.trial["home_slot"] or self.trial["seq"] <= self.own_seq:
+            return True
+        return not self._holds("home_")
 
     def exhausted(self) -> bool:
         """Asked in the candidate: its last trial was begun before this boot."""

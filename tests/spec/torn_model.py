@@ -174,7 +174,7 @@ class Run:
             there = self.world[2 + slot]
             return bool(there) and HASH[there] == sha256
 
-        return rules.Facts(self.world[:2], SLOTS, running, trial, holds, SEQ[image])
+        return rules.Facts(self.world[:2], SLOTS, running, trial, holds)
 
     def _trial_end(self, running, image):
         known = self._facts(running, image).runs() == "candidate"
@@ -362,7 +362,7 @@ class Explorer:
         return self.runs[world]
 
     def explore(self, name, depth, nvs=False, rot=False):
-        """`nvs`: between any two writes the journal may also be lost, or rolled back to its start.
+        """`nvs`: between any two writes the journal may also be lost, or rolled back to any earlier state.
 
         `rot`: one of two images that verify may also stop to do so.
         """
@@ -372,11 +372,13 @@ class Explorer:
         for _ in range(depth):
             following = set()
             for world in level:
+                past = {first[4:], (None, False)}
                 for who, op, before in self.run(world).ops:
+                    past.add(before[4:])
                     if (before, op) in self.writes:
                         continue
                     self.writes.add((before, op))
-                    for mode, torn in self._cuts(before, op, first, nvs, rot):
+                    for mode, torn in self._cuts(before, op, past if nvs else (), rot):
                         self.cases += 1
                         outcome = self.run(torn).outcome
                         if outcome != OUTCOMES[self.setting.kind]:
@@ -387,11 +389,10 @@ class Explorer:
             level = following
         return self
 
-    def _cuts(self, world, op, first, nvs, rot):
+    def _cuts(self, world, op, past, rot):
         yield from cuts(world, op, self.thorough)
-        if nvs:
-            yield "nvs", world[:4] + (None, False)
-            yield "nvs", world[:4] + first[4:]
+        for journal_then in past:
+            yield "nvs", world[:4] + journal_then
         if rot and world[2] and world[3]:
             yield "rot", world[:2] + (None,) + world[3:]
             yield "rot", world[:3] + (None,) + world[4:]
