@@ -35,6 +35,9 @@ check: setup  ## the fast part: style, types, import directions, quick tests (<=
 test: setup  ## the whole suite
 	$(BIN)/pytest -n 2
 
+prove: setup  ## the long proof (<= 90 minutes, goes on where it was stopped): docs/reliability.md
+	$(PY) -m driblet.reliability $(if $(ONLY),--only "$(ONLY)")
+
 fix: setup  ## format and repair what can be repaired
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
@@ -58,5 +61,5 @@ build/bench/.stamp: bench/requirements.txt
 clean:  ## remove what was built
 	rm -rf build .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help setup demo check test fix docs lock bench clean
+.PHONY: help setup demo check test prove fix docs lock bench clean
 .DEFAULT_GOAL := help

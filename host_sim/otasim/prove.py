@@ -16,7 +16,7 @@ from otaboards.runtime import Runtime
 from otasim import lab
 from otasim.lab import Point, Survey, Update, Verdict
 
-_BATCH = 60  # points of one lab process: a short run up to the first of them is repeated in each
+_BATCHES = (60, 600)  # points of one lab process: the run up to the first of them is repeated in each
 
 
 @dataclass
@@ -117,7 +117,9 @@ async def run(
     for verdict in verdicts:
         on_verdict(verdict)
     left = sorted((p for p in points if p not in known), key=Point.order)
-    gate = asyncio.Semaphore(jobs or os.cpu_count() or 1)
+    processes = jobs or os.cpu_count() or 1
+    gate = asyncio.Semaphore(processes)
+    size = min(max(len(left) // (processes * 10), _BATCHES[0]), _BATCHES[1])
 
     async def batch(part: Sequence[Point]) -> None:
         async with gate:
@@ -127,8 +129,8 @@ async def run(
                 on_verdict(verdict)
 
     async with asyncio.TaskGroup() as group:
-        for start in range(0, len(left), _BATCH):
-            group.create_task(batch(left[start : start + _BATCH]))
+        for start in range(0, len(left), size):
+            group.create_task(batch(left[start : start + size]))
     if len(verdicts) != len(points):
         raise lab.LabError(f"{len(points)} points were given, {len(verdicts)} were judged")
     return sorted(verdicts, key=lambda v: v.point.order())
