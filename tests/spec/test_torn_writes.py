@@ -63,6 +63,7 @@ def test_without_a_cut(name: str, kind: str) -> None:
         assert Run(start(first, setting), setting).outcome == OUTCOMES[kind], first
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SETTINGS)
 @pytest.mark.parametrize("kind", ["good", "late", "reject", "offline"])
 def test_a_release_whose_agent_lives_never_bricks(name: str, kind: str) -> None:
@@ -207,6 +208,7 @@ def test_nothing_is_missed_in_the_rules_themselves() -> None:
     assert not missed({"steps": dict(rules.STEPS)})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("what", "which"), MUTANTS, ids=lambda part: part.replace(" ", "-"))
 def test_without_it_the_model_fails(what: str, which: str) -> None:
     assert missed(mutated(what, which))
