@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -56,13 +57,13 @@ def serve(
     listen = Listen(host, port, cert, key)
     cloud = build_services(settings)
 
-    async def main() -> None:
+    async def main(listener: socket.socket) -> None:
         made = await prepare(cloud)
-        with listen.bind() as listener:
-            _announce(listen.url(listener), made, settings.data, as_json)
-            await run(cloud, listen, listener)
+        _announce(listen.url(listener), made, settings.data, as_json)
+        await run(cloud, listen, listener)
 
-    asyncio.run(main())
+    with listen.bind() as listener:  # before a token is made that is shown only once
+        asyncio.run(main(listener))
 
 
 @app.command()

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import FrameType
 
 import uvicorn
+from otaspec.errors import InputError, code
 
 from otacloud.app import create_app
 from otacloud.services import Services
@@ -24,12 +25,20 @@ class Listen:
     key: Path | None = None
 
     def bind(self) -> socket.socket:
-        """A socket that takes connections from now on: they wait until the service is ready."""
+        """A socket that takes connections from now on: they wait until the service is ready.
+
+        An address that is taken, or none of this machine's, is an InputError.
+        """
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         listener = socket.socket(family, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((self.host, self.port))
-        listener.listen(BACKLOG)
+        try:
+            listener.bind((self.host, self.port))
+            listener.listen(BACKLOG)
+        except OSError as problem:
+            listener.close()
+            evidence = f"{self.host}:{self.port}: {problem.strerror}; choose with --host and --port"
+            raise InputError(code("REQUEST_INVALID"), evidence) from problem
         return listener
 
     def url(self, listener: socket.socket) -> str:

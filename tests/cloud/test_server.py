@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import ssl
 import sys
 from collections.abc import AsyncIterator
@@ -145,6 +146,21 @@ async def test_the_token_is_shown_once(tmp_path: Path) -> None:
         assert first.token
     async with serving(tmp_path) as second:
         assert second.token is None
+
+
+async def test_a_port_in_use_is_said_before_a_token_is_made(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "driblet", "serve", "--port", str(port), "--data", str(tmp_path / "new")),
+            stderr=asyncio.subprocess.PIPE,
+            env=ENVIRONMENT,
+        )
+        told = (await asyncio.wait_for(process.communicate(), 30))[1].decode()
+    assert process.returncode == 2, told
+    assert f"127.0.0.1:{port}: Address already in use" in told
+    assert "Traceback" not in told
+    assert not (tmp_path / "new" / "cloud.sqlite").exists()
 
 
 async def test_tls(tmp_path: Path) -> None:
