@@ -32,9 +32,10 @@ def check(read: "callable", size: int, chip: "int | None" = None) -> image.Image
 
 
 def _not_an_app(read: "callable", size: int) -> InputError:
+    if not size:
+        return InputError(code("IMAGE_RAW"), "the file is empty")
     first = bytearray(1)
-    if size:
-        read(0, first)
+    read(0, first)
     if first[0] != image.MAGIC:
         return InputError(code("IMAGE_RAW"), "first byte %02x, not e9" % first[0])
     if size < image.DESC_OFFSET + image.DESC_SIZE:

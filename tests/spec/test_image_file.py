@@ -74,6 +74,10 @@ def test_what_it_is_not(raw: bytes, name: str) -> None:
     assert refusal(raw).name == name
 
 
+def test_an_empty_file_is_called_empty() -> None:
+    assert refusal(b"").evidence == "the file is empty"
+
+
 def test_the_chip_is_compared() -> None:
     found = refusal(APP, 9)
     assert found.name == "CHIP_MISMATCH"
