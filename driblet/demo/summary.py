@@ -41,9 +41,14 @@ class Summary:
     boards: list[BoardResult] = field(default_factory=list)
 
     @property
+    def reached(self) -> int:
+        """Boards that began the update: a rollout that stopped leaves the others alone."""
+        return sum(board.state != "idle" for board in self.boards)
+
+    @property
     def saved(self) -> float:
-        """Percentage of the full images that was not sent."""
-        full = self.image_size * max(1, len(self.boards))
+        """Percentage of the full images that was not sent, over the boards that were offered the release."""
+        full = self.image_size * max(1, self.reached)
         return 100.0 * (1 - self.bytes_sent / full)
 
     def write(self, path: Path) -> None:
@@ -60,13 +65,14 @@ def size(count: int) -> str:
 def show(summary: Summary, console: Console) -> None:
     """Prints the summary; fits 80 columns."""
     working = f"{size(summary.heap_peak)} above the agent at rest" if summary.heap_peak else "not measured"
+    boards = f"{summary.reached} board{'' if summary.reached == 1 else 's'}"
     figures = Table(box=None, show_header=False, padding=(0, 1))
     figures.add_column(style="bold", no_wrap=True)
     figures.add_column()
     rows = [
         ("image", size(summary.image_size)),
         ("package", f"{size(summary.package_size)} (patch {size(summary.patch_size)}, {summary.codec})"),
-        ("sent", f"{size(summary.bytes_sent)} to {len(summary.boards)} boards, {summary.saved:.1f} % saved"),
+        ("sent", f"{size(summary.bytes_sent)} to {boards}, {summary.saved:.1f} % saved"),
         ("time", f"{summary.seconds:.1f} s from rollout to the last board"),
         ("working heap", working),
         ("agent code", ", ".join(f"{name} {count:,}" for name, count in summary.agent_mpy.items()) + " B"),
@@ -75,9 +81,9 @@ def show(summary: Summary, console: Console) -> None:
     for name, value in rows:
         figures.add_row(name, value)
     console.print(figures)
-    boards = Table(box=None, padding=(0, 1))
+    table = Table(box=None, padding=(0, 1))
     for head in ("board", "state", "version", "slot", "image", "power cuts", "error"):
-        boards.add_column(head, no_wrap=head != "error")
+        table.add_column(head, no_wrap=head != "error")
     for b in summary.boards:
-        boards.add_row(b.name, b.state, b.version, b.slot, b.image_sha256[:8], str(b.power_cuts), b.error)
-    console.print(boards)
+        table.add_row(b.name, b.state, b.version, b.slot, b.image_sha256[:8], str(b.power_cuts), b.error)
+    console.print(table)
