@@ -38,6 +38,9 @@ test: setup  ## the whole suite
 prove: setup  ## the long proof (<= 90 minutes, goes on where it was stopped): docs/reliability.md
 	$(PY) -m driblet.reliability $(if $(ONLY),--only "$(ONLY)")
 
+fuzz: setup  ## a million mutated patches over the decoder (20 minutes); FUZZ="count seed"
+	$(PY) -m tests.spec.fuzz_address $(or $(FUZZ),1000000 1)
+
 fix: setup  ## format and repair what can be repaired
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
@@ -61,5 +64,5 @@ build/bench/.stamp: bench/requirements.txt
 clean:  ## remove what was built
 	rm -rf build .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help setup demo check test prove fix docs lock bench clean
+.PHONY: help setup demo check test prove fuzz fix docs lock bench clean
 .DEFAULT_GOAL := help

@@ -9,7 +9,7 @@ import hashlib
 import sys
 
 from otaspec import _hot
-from otaspec.addressinput import Input, const, refuse, segment, signed
+from otaspec.addressinput import Input, collect, const, refuse, segment, signed
 
 # State words, as in _hot.py.
 _I = const(3)
@@ -55,20 +55,20 @@ def decode(params: dict, old: object, patch: object, new: object, ram: int, star
 def _head(d: "Decoder", params: dict, size: int, ram: int) -> tuple:
     from otaspec import addresshead
 
-    gc.collect()  # what the import left: the largest buffers come next
+    collect()  # what the import left: the largest buffers come next
     return addresshead.head(d, params, size, ram)
 
 
 def _forget() -> None:
     """The head's modules, if loaded from files, give 4 KB back, just before the last buffers are made."""
-    if sys.implementation.name == "micropython":
+    if hasattr(gc, "mem_free"):  # MicroPython
         import otaspec
 
         for name in ("addresshead", "addressraw"):
             if "otaspec." + name in sys.modules:
                 del sys.modules["otaspec." + name]
                 delattr(otaspec, name)
-        gc.collect()
+        collect()
 
 
 class Decoder(Input):

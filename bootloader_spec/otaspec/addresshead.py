@@ -3,11 +3,10 @@
 Needed once, at the start: a board that loads it from a file drops it afterwards (address.py).
 """
 
-import gc
 from array import array
 
 from otaspec import _hot
-from otaspec.addressinput import const, refuse, signed
+from otaspec.addressinput import collect, const, refuse, signed
 
 _VERSION = const(1)
 _MIX = const(1)  # feature bit: normal profile
@@ -37,9 +36,9 @@ _NLEN = const(1864)
 _ENTRIES = const(2016)
 _ZKEY = const(2168)
 _KEY = const(2320)
-_DISP = const(2472)
+_MOVE = const(2472)
 _SAME = const(2624)
-_TOP = const(30)  # largest exponent
+_HEAD_TOP = const(30)  # largest exponent
 
 _SECTOR = const(4096)
 _MODELS = const(3192)
@@ -75,7 +74,7 @@ def head(d: object, params: dict, size: int, ram: int) -> tuple:
     d.begin(n)
     d.clear()
     # What is made from here on stays, in what small places are free: no litter in between.
-    gc.collect()
+    collect()
     if flags & _EXPLICIT:
         from otaspec.addressraw import listed
 
@@ -83,12 +82,12 @@ def head(d: object, params: dict, size: int, ram: int) -> tuple:
     else:
         found = _esp(d, cpu)
     _old_table(d, found, cpu)
-    gc.collect()
+    collect()
     _new_table(d, size)
     n = number(d, _ENTRIES)
     if memory(mix, n) > ram:
         refuse(memory(mix, n), 113)
-    gc.collect()
+    collect()
     _map(d, n)
     if block:
         d.close()
@@ -100,9 +99,12 @@ def _fixed(d: object, params: dict, size: int) -> tuple:
     fixed = bytearray(4)
     d.fill(fixed, 0, 4)
     version, features, flags, block = fixed
+    # What this decoder does not know (114), then what contradicts itself (112).
+    if len(params) != 2 or params.get(1) != _VERSION or params.get(2) not in (0, _MIX):
+        refuse(2, 114)
     if version != _VERSION or features & ~_MIX or flags & 15 > _THUMB or flags & 0xC0:
         refuse(2, 114)
-    if params != {1: version, 2: features}:
+    if params[2] != features:
         refuse(2)
     if (block and not 16 <= block <= 20) or (flags & _ELIDE and size < 34):
         refuse(2)
@@ -120,7 +122,7 @@ def _directory(d: object, n: int) -> list:
 
 def number(d: object, tree: int) -> int:
     """EG number of the head."""
-    return d.number(tree, tree + 32, _TOP)
+    return d.number(tree, tree + 32, _HEAD_TOP)
 
 
 def shifted(d: object, z: int, v: int) -> int:
@@ -238,7 +240,7 @@ def _move(d: object, recent: list) -> int:
             refuse(5)
         move = recent.pop(j)
     else:
-        move = recent[0] + signed(number(d, _DISP))
+        move = recent[0] + signed(number(d, _MOVE))
     recent.insert(0, move)
     if len(recent) > 4:
         recent.pop()

@@ -3,6 +3,7 @@
 PATCH.md 3, 4 (range coder and models, over _hot.py), 6 and 10 (blocks of OLD and their types).
 """
 
+import gc
 from array import array
 
 from otaspec import _hot
@@ -41,6 +42,12 @@ def refuse(n: int, code: int = 112) -> None:
     from otaspec.errors import PatchError
 
     raise PatchError(code, ("%d bytes" if code == 113 else "PATCH.md %d") % n)
+
+
+def collect() -> None:
+    """Litter out: on a board, where the large buffers need room in one piece."""
+    if hasattr(gc, "mem_free"):
+        gc.collect()
 
 
 def signed(n: int) -> int:

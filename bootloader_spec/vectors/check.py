@@ -134,7 +134,7 @@ def run_patch(row: dict, old: bytes) -> str:
     return "" if hashlib.sha256(new.data).digest() == unhex(row["new_sha256"]) else "wrong bytes"
 
 
-def check_bsdiff(data):
+def check_patches(data):
     for row in data["rows"]:
         try:
             found = run_patch(row, unhex(row["old"] or data["old"]))
@@ -144,7 +144,8 @@ def check_bsdiff(data):
 
 
 CHECKS = {
-    "bsdiff": check_bsdiff,
+    "address": check_patches,
+    "bsdiff": check_patches,
     "cbor": check_cbor,
     "keyset": check_keyset,
     "mac": check_mac,

@@ -1,15 +1,20 @@
 """The address-aware decoder against the reference encoder, on random images and patches."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from otaboards import runtime
 from otaspec import address
 from otaspec.errors import PatchError
 
+from tests.spec.fuzz_address import bases, cases, outcome
 from tests.spec.memory import New, Old, Source, decode
 from tests.spec.patchimages import CPUS, random_patch
 from tests.spec.patchref import Op, Patch, esp_checksum
 
+SPEC = Path(__file__).parents[2] / "bootloader_spec"
 SHAPES = st.fixed_dictionaries(
     {"explicit": st.booleans(), "mix": st.booleans(), "elide": st.booleans(), "block": st.just(0)}
 )
@@ -60,3 +65,41 @@ def test_resume_elsewhere_is_refused() -> None:
                 {1: 1, 2: 0}, Old(patch.old), Source(patch.encode()), New(len(patch.new)), 1 << 20, 4096
             )
         )
+
+
+def test_no_mutated_patch_gets_through() -> None:
+    for patch, data in cases(400, seed=1):
+        outcome(patch, data)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
+def test_no_mutated_patch_gets_through_at_length(seed: int) -> None:
+    for patch, data in cases(5000, seed=2 + seed):
+        outcome(patch, data)
+
+
+@pytest.mark.parametrize(
+    ("native", "count"),
+    [(True, 100), (False, 100), *(pytest.param(n, 2000, marks=pytest.mark.slow) for n in (True, False))],
+)
+def test_micropython_says_the_same(tmp_path: Path, native: bool, count: int) -> None:
+    lines = []
+    made = bases()
+    for patch, data in [*made, *cases(count, seed=9)]:
+        found = outcome(patch, data)
+        words = (
+            patch.old.hex(),
+            data.hex(),
+            str(len(patch.new)),
+            found.hex() if isinstance(found, bytes) else str(found),
+        )
+        lines.append(",".join(words) + "\n")
+    file = tmp_path / "cases"
+    file.write_text("".join(lines))
+    micropython = runtime.find()
+    tree = runtime.compile_tree([SPEC / "otaspec"], arch=micropython.arch if native else None)
+    run = micropython.run(
+        Path(__file__).parent / "device" / "decode_cases.py", [str(file)], path=[tree], timeout=300
+    )
+    assert (run.stdout, run.stderr) == (f"{len(lines)} cases\n", "")
