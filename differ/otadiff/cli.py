@@ -50,6 +50,8 @@ def diff(
 
     driblet diff - new.bin -o full.pkg --product lamp --version 1.1.0 --seq 7 --key key.pem
     """
+    if not output.parent.is_dir():  # said before the long part
+        raise InputError(code("FILE_UNREADABLE"), f"{output.parent}: no such folder"[:120])
     new_data = _read(new)
     old_data = None if old == NO_FILE else _read(Path(old))
     target = loader.load(board) if board and not raw else board_for(new_data, raw)
