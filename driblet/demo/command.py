@@ -1,6 +1,7 @@
 """`driblet demo`."""
 
 import asyncio
+import fcntl
 import os
 import sys
 from pathlib import Path
@@ -45,6 +46,7 @@ def demo(
     if (old is None) != (new is None) or (bad and old):
         raise error(613, "--old and --new go together, and not with --bad")
     build = Path(os.environ.get("DRIBLET_DEMO_DIR") or build_folder(""))
+    _alone_in(build)
     with console.err.status("setting the stage: MicroPython and the images"):
         interpreter = runtime.find(progress=console.err.print)
         if old and new:
@@ -62,3 +64,14 @@ def demo(
     if not summary.ok:
         console.err.print(f"[bold red]It did not end as it should.[/] The logs are in {build / 'demo'}.")
         sys.exit(1)
+
+
+def _alone_in(build: Path) -> None:
+    """A second demo in the same folder would take the first one's data away from under it."""
+    build.mkdir(parents=True, exist_ok=True)
+    lock = os.open(build / "demo.lock", os.O_CREAT | os.O_RDWR)  # held, and closed on exec, until we end
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as taken:
+        evidence = f"a demo runs already in {build}; set DRIBLET_DEMO_DIR to another folder"
+        raise error(617, evidence) from taken

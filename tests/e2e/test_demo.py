@@ -1,5 +1,6 @@
 """`driblet demo` as a stranger runs it: a process, its exit status, and what it wrote."""
 
+import fcntl
 import json
 import os
 import subprocess
@@ -32,6 +33,15 @@ def demo(tmp_path: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
 def figures(tmp_path: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((tmp_path / "demo.json").read_text())
     return found
+
+
+def test_a_second_demo_leaves_the_first_ones_folder_alone(tmp_path: Path) -> None:
+    with (tmp_path / "demo.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        ended = demo(tmp_path, "--json")
+    assert ended.returncode == 2, ended.stderr
+    assert "DRIBLET_DEMO_DIR" in json.loads(ended.stderr)["error"]["evidence"]
+    assert [path.name for path in tmp_path.iterdir()] == ["demo.lock"]
 
 
 @pytest.mark.slow
