@@ -7,7 +7,7 @@ from otaboards.mpy import HOST_ONLY
 
 # slice: its modules below otaspec; everything else of agent and contract is core
 SLICES = {
-    "bsdiff": ("bsdiff", "heatshrink", "_hot_bsdiff"),
+    "bsdiff": ("bsdiff", "full", "heatshrink", "_hot_bsdiff"),
     "address": ("address*", "_hot", "_hot_[!b]*"),
 }
 CORE = "core"

@@ -51,6 +51,7 @@ class Agent:
         self.crash = ""  # what ended the application
         self.reached = False  # a server, in this trial
         self.log_due = False  # something failed: the server gets the log
+        self.owed = None  # a failure that has not been queued for its report: (error, about)
         self.refused = ("", 0, 0)  # etag of a package that failed, ticks until it is tried again, s waited
         if config.dev:
             self.log("development mode: plain HTTP may be used")
@@ -131,6 +132,13 @@ class Agent:
         if self.config.dev:
             print("@driblet " + json.dumps(status))
 
+    def pay(self) -> None:
+        """Queue the final report of an update that failed."""
+        if self.owed:
+            e, about = self.owed
+            self.tell("failed", e.coarse, e.code, about, e.evidence, **self.reports.stats.taken())
+            self.owed = None
+
     def _tell_the_end(self) -> None:
         """Queue the final report of the last trial, unless that was done."""
         book = self.board.journal
@@ -176,6 +184,7 @@ class Agent:
             gc.collect()
             wait = self.interval
             try:
+                self.pay()
                 offer, server = await self.check_in()
                 failures = 0
                 if isinstance(offer, dict) and not self._is_refused(offer.get("etag")):

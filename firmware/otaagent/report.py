@@ -40,7 +40,6 @@ class Reports:
                 self._final.append(("r%d" % i, json.loads(bytes(memoryview(buf)[:n]))))
             except (OSError, ValueError):
                 pass  # absent, or torn: a report is not worth a boot
-        self._final.sort(key=lambda kept: kept[1]["n"])
 
     def add(self, state: str, step: int, code: int, about: dict, detail: str, data: dict) -> bool:
         """Queue a report. `about`: {rollout, seq, version}; `code`: 0 or a key of errors.TABLE.
@@ -81,7 +80,7 @@ class Reports:
                 report["id"] = self._id()
         for key, report in self._final:
             self._save(key, report)
-        answer = await server.call("/v1/report", {"reports": [_public(r) for r in batch]})
+        answer = await server.call("/v1/report", {"reports": batch})
         accepted = answer.get("accepted")
         if isinstance(accepted, list):
             self._forget(accepted)
@@ -89,7 +88,6 @@ class Reports:
     # -- NVS -------------------------------------------------------------------------------------
 
     def _keep(self, report: dict) -> None:
-        report["n"] = self._final[-1][1]["n"] + 1 if self._final else 0
         used = [key for key, _ in self._final]
         free = [key for key in ["r%d" % i for i in range(_KEPT)] if key not in used]
         key = free[0] if free else self._final.pop(0)[0]
@@ -179,8 +177,3 @@ class Stats:
             "bytes_received": self.bytes, "erases": self.erases, "heap_peak": self.heap,
             "seconds": self.seconds, "power_cuts": self.cuts,
         }  # fmt: skip
-
-
-def _public(report: dict) -> dict:
-    """Without the order number, which is ours."""
-    return {name: report[name] for name in report if name != "n"}

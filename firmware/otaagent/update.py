@@ -108,8 +108,9 @@ class Update:
         agent = self.agent
         agent.log("failed:", e)
         agent.refuse(self.offer["etag"])
-        agent.tell("failed", e.coarse, e.code, self.about, e.evidence, **agent.reports.stats.taken())
+        agent.owed = (e, self.about)  # told in the next round, should there be no memory for it now
         self._forget()
+        agent.pay()
         await agent.deliver()
 
     def _forget(self) -> None:

@@ -115,11 +115,10 @@ async def test_an_image_that_no_bootloader_takes(tmp_path: Path) -> None:
 
 
 async def test_an_image_that_is_older_in_security(tmp_path: Path) -> None:
-    files = image_file  # the description carries the number
-    desc = files.pack_desc(version="1.0.0", secure_version=3)
-    host = image("1.0.0")
-    at = 32
-    old = files.build([(0x3F400020, desc + host[at + len(desc) : -48])], LINUX_HOST)
+    plain = image("1.0.0")
+    segment = plain[32 : 32 + int.from_bytes(plain[28:32], "little")]
+    desc = image_file.pack_desc(version="1.0.0", secure_version=3)
+    old = image_file.build([(0x3F400020, desc + segment[len(desc) :])], LINUX_HOST)
     with Service() as service:
         service.release(full(image("1.1.0")))
         board = Station(tmp_path, service, old)
@@ -141,13 +140,16 @@ import asyncio
 async def main(agent):
     global held
     held = []
-    while agent.status["state"] != "applying":
+    while agent.status["state"] != "downloading":
         await asyncio.sleep(0)
     try:
         while True:
             held.append(bytearray(512))
     except MemoryError:
-        del held[:8]
+        del held[:24]
+    while agent.status["state"] == "downloading":
+        await asyncio.sleep(0)
+    held.clear()
 """
     old, new = image("1.0.0", {"app.py": eater}), image("1.1.0")
     with Service() as service:
