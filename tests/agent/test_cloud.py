@@ -56,7 +56,7 @@ async def test_a_board_takes_a_rollout_of_the_real_cloud(tmp_path: Path, faults:
         await board.run(lambda _: len(client.devices(product.pk).devices) == 1)
         rollout = await to_thread(client.create_rollout, product.pk, RolloutIn(version="1.1.0"))
         done = "done"
-        await board.run(lambda _: client.rollout(product.pk, rollout.id).state == done, faults, seconds=60)
+        await board.run(lambda _: client.rollout(product.pk, rollout.id).state == done, faults, seconds=240)
         device = client.device(product.pk, "kitchen")
     assert board.slot(1, len(new)) == new
     assert (device.state, device.version, device.slot) == ("confirmed", "1.1.0", "ota_1")
