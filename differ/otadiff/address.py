@@ -12,7 +12,7 @@ import numpy as np
 from . import addressmap, costs, cover, forms, patchfile, suffix
 from .addressmap import AddressMap
 from .cover import Cover, Settings
-from .image import Cpu, References, base_of, find_references, parse
+from .image import Cpu, Image, References, base_of, find_references, parse
 from .jit import BIT
 from .operands import POINTER
 
@@ -41,6 +41,8 @@ class Patch(NamedTuple):
     params: dict[int, int]
     ram: int  # bytes of decoder data
     written: patchfile.Written
+    again: Callable[[], patchfile.Written]  # the same with the record of which bytes cost how much
+    image: Image  # the new one, as it was understood
 
 
 class Candidate(NamedTuple):
@@ -169,12 +171,13 @@ def encode(
     pair = Pair(old, new)
     mix = profile == NORMAL
     room = RAM[profile] - patchfile.decoder_ram(0, mix=mix)
-    best: patchfile.Written | None = None
-    for candidate in candidates(pair, room // 8, progress):
-        written = patchfile.write(pair.inputs(), *candidate, mix=mix, block=16 if blocks else 0)
-        if best is None or len(written.data) < len(best.data):
-            best = written
+
+    def write(candidate: Candidate, record: bool = False) -> patchfile.Written:
+        block = 16 if blocks else 0
+        return patchfile.write(pair.inputs(), *candidate, mix=mix, block=block, record=record)
+
+    tried = ((candidate, write(candidate)) for candidate in candidates(pair, room // 8, progress))
+    best, written = min(tried, key=lambda each: len(each[1].data))
     progress(1.0, "done")
-    assert best is not None
     params = {PARAM_VERSION: patchfile.VERSION, PARAM_FEATURES: patchfile.MIX if mix else 0}
-    return Patch(best.data, params, best.ram, best)
+    return Patch(written.data, params, written.ram, written, lambda: write(best, record=True), pair.new)

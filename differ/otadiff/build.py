@@ -17,11 +17,13 @@ from otaspec.manifest import Manifest
 from otaspec.partition import Row
 
 from otadiff.apply import Applied, apply_files
-from otadiff.codecs import Encoded, Progress
+from otadiff.codecs import Encoded, Progress, stage
+from otadiff.estimate import Estimate, estimate
 from otadiff.plan import candidates, name_of
 from otadiff.sign import Signer
 
 RAW_CHIP = 0xFFFF
+_ENCODING = 0.85  # share of the time, before the package is applied
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,12 @@ class Package:
     tried: dict[str, int]
     encode_seconds: float
     applied: Applied
+
+    @property
+    def estimate(self) -> Estimate:
+        """How long a board takes."""
+        m = self.manifest
+        return estimate(m.payload_codec, m.base_size, m.image_size, m.payload_size)
 
     def facts(self) -> dict[str, Any]:
         """What people and machines ask first, for JSON."""
@@ -56,6 +64,8 @@ class Package:
             "image_sha256": m.image_sha256.hex(),
             "base_sha256": m.base_sha256.hex() or None,
             "tried": self.tried,
+            "parts": self.encoded.parts,
+            "estimated_seconds": self.estimate.facts(),
         }
 
 
@@ -83,7 +93,7 @@ def build_package(
         if data is not None:
             check_image(data, board)
     started = time.monotonic()
-    made = list(candidates(old, new, board, codecs, progress))
+    made = list(candidates(old, new, board, codecs, stage(progress, 0.0, _ENCODING)))
     if not made:
         raise error(code("STAGING_TOO_SMALL"), f"no payload of {', '.join(codecs) or 'any codec'} fits")
     best = min(made, key=lambda each: (len(each.payload) + len(each.head), each.codec))
@@ -95,8 +105,7 @@ def build_package(
     manifest.board, manifest.chip = board.name, board.chip_id
     signed = cose.sign1(manifests.encode(manifest), signer.kid, signer.sign)
     data = manifests.package_head(signed) + best.payload
-    progress("Applying the package as a board does", None)
-    applied = _prove(old, new, data, board, signer)
+    applied = _prove(old, new, data, board, signer, stage(progress, _ENCODING, 1.0))
     tried = {name_of(each.codec): len(each.payload) for each in made}
     return Package(data, manifest, best, tried, seconds, applied)
 
@@ -175,16 +184,24 @@ def _manifest(old: bytes | None, new: bytes, made: Encoded) -> Manifest:
     return manifest
 
 
-def _prove(old: bytes | None, new: bytes, data: bytes, board: Board, signer: Signer) -> Applied:
+def _prove(
+    old: bytes | None, new: bytes, data: bytes, board: Board, signer: Signer, progress: Progress
+) -> Applied:
     """The package as a board of this kind would take it: its checks, its decoder, its read-back."""
+
+    def say(written: int) -> None:
+        progress("Applying the package as a board does", written / max(len(new), 1))
+
+    say(0)
     manifest = verify.open_package(data, keyset.KeySet([keyset.Key(signer.public)]))
     verify.check(manifest, _board_running(old, new, manifest, board))
     with tempfile.TemporaryDirectory() as folder:
         base, package, out = (Path(folder, name) for name in ("old", "package", "new"))
         base.write_bytes(old or b"")
         package.write_bytes(data)
+        before = base if old is not None else None
         ram = board.decoder_ram
-        applied = apply_files(base if old is not None else None, package, out, [signer.public], ram=ram)
+        applied = apply_files(before, package, out, [signer.public], ram=ram, progress=say)
         if out.read_bytes() != new:
             raise error(code("IMAGE_HASH_WRONG"), "the decoder made another image")
     return applied

@@ -9,8 +9,9 @@ from otaspec import image
 from otaspec.errors import InputError, code
 
 from otadiff.apply import apply_files
-from otadiff.build import Package, board_for, build_package, reader
-from otadiff.inspect import inspect as explain
+from otadiff.build import board_for, build_package, reader
+from otadiff.inspect import inspect as look_at
+from otadiff.report import explanation, summary
 from otadiff.sign import Signer, development_key, open_public, open_signer
 
 app = typer.Typer()
@@ -37,16 +38,20 @@ def diff(
         list[str] | None, typer.Option(metavar="CODEC", help="Try this codec only; may be given again.")
     ] = None,
     raw: Annotated[bool, typer.Option("--raw", help="Measure any two files, for no board.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Show which regions of NEW cost most.")] = False,
     json: Annotated[bool, console.JSON] = False,
 ) -> None:
     """Makes a signed package that takes a board from OLD to NEW.
 
     Every codec that the board has is tried; the smallest payload wins. The device's own decoder then
     rebuilds NEW from the package under MicroPython: no package is written that it did not accept.
+    The board's seconds are an estimate from counted instructions; --explain knows the address codec only.
 
     Examples:
 
     driblet diff old.bin new.bin -o update.pkg
+
+    driblet diff old.bin new.bin -o update.pkg --explain
 
     driblet diff - new.bin -o full.pkg --product lamp --version 1.1.0 --seq 7 --key key.pem
     """
@@ -67,26 +72,15 @@ def diff(
             codecs=codec or (),
             progress=say,
         )
+        regions = made.encoded.regions() if explain else []
     _write(output, made.data)
     if json:
-        console.print_json(made.facts() | {"package": str(output)})
-    else:
-        _show_package(made, output)
-
-
-def _show_package(made: Package, output: Path) -> None:
-    facts = made.facts()
-    new_size, package_size, patch_size = (facts[f"{name}_size"] for name in ("new", "package", "patch"))
-    others = sorted((size, name) for name, size in facts["tried"].items() if name != facts["codec"])
-    lines = [
-        f"{output}: {facts['product']} {facts['version']}, release {facts['seq']}, for {facts['board']}",
-        f"image    {new_size:>10,} bytes",
-        f"package  {package_size:>10,} bytes, {package_size / new_size:.2%} of the image",
-        f"patch    {patch_size:>10,} bytes, codec {facts['codec']}",
-        *(f"         {size:>10,} with {name}" for size, name in others),
-        f"decoder  {facts['decoder_ram']:>10,} bytes of memory",
-        f"proved   {facts['decoder']} rebuilt the image from it in {facts['apply_seconds']:.2f} s",
-    ]
+        facts = {"package": str(output)} | (
+            {"regions": [each.facts() for each in regions]} if explain else {}
+        )
+        console.print_json(made.facts() | facts)
+        return
+    lines = summary(made, str(output)) + (explanation(regions, made.encoded) if explain else [])
     for line in lines:
         console.out.print(line, markup=False)
 
@@ -140,7 +134,7 @@ def inspect(
 
     Example: driblet inspect update.pkg
     """
-    found = explain(_read(file), [open_public(key)] if key else [])
+    found = look_at(_read(file), [open_public(key)] if key else [])
     if json:
         console.print_json({"file": str(file)} | found.as_json())
     else:

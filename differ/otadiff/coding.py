@@ -8,10 +8,12 @@ import numpy as np
 
 from .jit import jit
 from .operands import LOCAL, OUTSIDE, POINTER, SIZE, load, put
-from .rangecoder import PART, START, code, put_bit, put_number, put_tree, spent, update
+from .rangecoder import PART, PARTS, START, code, costs, put_bit, put_number, put_tree, update
 
 # Parts of a patch in the account of costs.
 HEAD, MAP, OP_LITERAL, OP_COPY, OP_SOURCE, LITERALS, GAPS, EXCEPTIONS = range(8)
+CELL = 256
+"""Bytes of the new image that share a row of the record of costs."""
 
 # Offsets of the models (PATCH.md section 8); a tree has 32, a mantissa table 29 * 4.
 _TREE, _MANTISSA = 32, 116
@@ -212,7 +214,19 @@ def put_exception(
 
 
 @jit()
-def put_units(state, out, models, repeats, last_class, new, q, count, code_at, predicted, ends, types):
+def _charge(state, record, q):
+    """Moves what was spent since the last time to the row of new[q], if there is a record."""
+    if len(record):
+        now = costs(state)
+        for part in range(PARTS):
+            record[q // CELL, part] += now[part]
+            now[part] = 0
+
+
+@jit()
+def put_units(
+    state, out, models, repeats, last_class, new, q, count, code_at, predicted, ends, types, record
+):
     """Gaps and exceptions of a copy of `count` bytes to q; returns the class of its last gap.
 
     `code_at[k]` tells whether the source of byte k has the contexts of code.
@@ -221,6 +235,7 @@ def put_units(state, out, models, repeats, last_class, new, q, count, code_at, p
     while k < count:
         tree = _GAP + (last_class + (6 if code_at[k] else 0)) * _TREE
         gap = 0
+        at = k
         differs = False
         while k < count:
             for i in range(k, ends[k]):
@@ -232,12 +247,14 @@ def put_units(state, out, models, repeats, last_class, new, q, count, code_at, p
         state[PART] = GAPS
         if not differs:
             put_tree(state, out, models, tree, _END)
+            _charge(state, record, q + at)
             return 5
         put_number(state, out, models, tree, _GAP_MANTISSA, gap)
         last_class = _gap_class(gap)
         size = ends[k] - k
         d = (load(new, q + k, size) - load(predicted, k, size)) & ((1 << (8 * size)) - 1)
         put_exception(state, out, models, repeats, types[k], size, d)
+        _charge(state, record, q + k)
         k = ends[k]
     return last_class
 
@@ -324,11 +341,12 @@ def _predict_own(new, start, q, count, predicted, ends, types):
 
 
 @jit()
-def put_block(state, out, view, size, code_at, keys, moves, plan, op, start, end, mix, account):
+def put_block(state, out, view, size, code_at, keys, moves, plan, op, start, end, mix, record):
     """The ops of the block new[start : end], from `op` on; returns the index of the next block's first op.
 
     `plan` is cut at block ends. `code_at[p]`: whether position p of old has the contexts of code.
-    `account[op]` gets what each op costs, in 1/1024 bit.
+    `record` has no rows, or one per CELL bytes of new: it gets what they cost, by part, in 1/1024 bit, and
+    the account in `state` is emptied.
     """
     literals, copies, diagonals = plan
     old = view[0]
@@ -349,21 +367,26 @@ def put_block(state, out, view, size, code_at, keys, moves, plan, op, start, end
     last_class = 5
     q = start
     while q < end:
-        before = spent(state)
         c = literals[op]
         count = copies[op]
         state[PART] = OP_LITERAL
         put_number(state, out, models, _LIT, _COUNT_MANTISSA, c)
-        put_literals(state, out, models, weights, new, start, q, c, mix)
-        q += c
+        _charge(state, record, q)
+        while c:
+            now = min(c, CELL - q % CELL) if len(record) else c
+            put_literals(state, out, models, weights, new, start, q, now, mix)
+            _charge(state, record, q)
+            q += now
+            c -= now
         if q < end:
             d = diagonals[op]
             p = q + d
             own = p >= len(old)
             state[PART] = OP_COPY
             put_number(state, out, models, _COPY, _COUNT_MANTISSA, count)
-            n = _candidates(found, mru, c, first, q, view, keys, moves)
-            put_source(state, out, models, found, n, d, 1 if c else 0, own, last, len(old))
+            n = _candidates(found, mru, literals[op], first, q, view, keys, moves)
+            put_source(state, out, models, found, n, d, 1 if literals[op] else 0, own, last, len(old))
+            _charge(state, record, q)
             _recall(mru, d)
             first = False
             if own:
@@ -386,9 +409,9 @@ def put_block(state, out, view, size, code_at, keys, moves, plan, op, start, end
                 predicted,
                 ends,
                 types,
+                record,
             )
             q += count
-        account[op] = spent(state) - before
         op += 1
     return op
 

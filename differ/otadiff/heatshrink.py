@@ -10,6 +10,7 @@ from otadiff.codecs import Encoded
 
 _START = (11, 4)  # best or nearly so on most firmware pairs
 _LEAST = (4, 3)
+_PARTS = {1: "compressed image", 2: "compressed records"}
 
 
 def encode_image(new: bytes, ram: int) -> Encoded | None:
@@ -24,7 +25,7 @@ def encode(codec: int, data: bytes, ram: int, ram_needed: Callable[[int], int]) 
         return None
     payload, (window, lookahead) = _best(data, largest)
     params = {1: VERSION, 2: window, 3: lookahead}
-    return Encoded(codec, params, payload, ram_needed(window))
+    return Encoded(codec, params, payload, ram_needed(window), parts={_PARTS[codec]: len(payload)})
 
 
 def _best(data: bytes, largest: int) -> tuple[bytes, tuple[int, int]]:

@@ -15,7 +15,7 @@ VERSION = 1
 MIX = 1
 ELIDED = 33  # checksum byte and SHA-256 that a decoder can compute
 
-_PARTS = ("head", "map", "op counts", "op lengths", "op sources", "literals", "gaps", "exceptions")
+PARTS = ("head", "map", "op counts", "op lengths", "op sources", "literals", "gaps", "exceptions")
 
 
 class Written(NamedTuple):
@@ -23,9 +23,11 @@ class Written(NamedTuple):
 
     data: bytes
     ram: int  # bytes of decoder data (PATCH.md section 15)
+    header: int  # bytes that are not in `parts`
     parts: dict[str, int]  # 1/1024 bit, by part
-    account: np.ndarray  # 1/1024 bit, by op of `cover`
-    cover: Cover  # as coded: cut at block ends
+    record: (
+        np.ndarray
+    )  # 1/1024 bit, by coding.CELL bytes of the new image and by part; no rows if not asked for
 
 
 def can_elide(image: Image) -> bool:
@@ -142,8 +144,16 @@ class Inputs(NamedTuple):
     base: int
 
 
-def write(given: Inputs, cover: Cover, entries: AddressMap, *, mix: bool, block: int = 0) -> Written:
-    """The patch file; `block` 0 or 16..20 as in PATCH.md F4."""
+def write(
+    given: Inputs,
+    cover: Cover,
+    entries: AddressMap,
+    *,
+    mix: bool,
+    block: int = 0,
+    record: bool = False,
+) -> Written:
+    """The patch file; `block` 0 or 16..20 as in PATCH.md F4. `record`: also which bytes cost how much."""
     elide = can_elide(given.new)
     size = len(given.new.data)
     end = size - ELIDED if elide else size
@@ -156,32 +166,32 @@ def write(given: Inputs, cover: Cover, entries: AddressMap, *, mix: bool, block:
     head.new_segments(given.old, given.new, given.base)
     head.map(entries)
     header = bytes([VERSION, MIX if mix else 0, given.old.cpu | given.old.raw << 4 | elide << 5, block])
-    account = np.zeros(len(cover.copies), np.int64)
+    parts = rangecoder.costs(head.state).copy()
+    rangecoder.costs(head.state)[:] = 0
+    rows = np.zeros((size // coding.CELL + 1 if record else 0, rangecoder.PARTS), np.int64)
     view = _view(given, entries)
     if not block:
-        account_of = _put(head.state, out, view, given, entries, cover, (0, 0, end), mix, account)
+        _put(head.state, out, view, given, entries, cover, (0, 0, end), mix, rows)
         sections = [_finish(head.state, out)]
-        parts = rangecoder.costs(head.state).copy()
-        assert account_of == len(account)
+        parts += rangecoder.costs(head.state)
     else:
         sections = [_finish(head.state, out)]
-        parts = rangecoder.costs(head.state).copy()
         op = 0
         for start in range(0, size, step):
             state = rangecoder.new_state()
             if start < end:
-                op = _put(
-                    state, out, view, given, entries, cover, (op, start, min(start + step, end)), mix, account
-                )
+                where = op, start, min(start + step, end)
+                op = _put(state, out, view, given, entries, cover, where, mix, rows)
                 sections.append(_finish(state, out))
             else:
                 sections.append(b"")
             parts += rangecoder.costs(state)
         header += struct.pack("<H", len(sections[0]))
         header += b"".join(struct.pack("<I", len(s))[:3] for s in sections[1:])
-    by_part = {name: int(parts[i]) for i, name in enumerate(_PARTS)}
+    parts += rows.sum(0)
+    by_part = {name: int(parts[i]) for i, name in enumerate(PARTS)}
     ram = decoder_ram(len(entries.keys), mix=mix)
-    return Written(header + b"".join(sections), ram, by_part, account, cover)
+    return Written(header + b"".join(sections), ram, len(header), by_part, rows)
 
 
 def _view(given: Inputs, entries: AddressMap) -> tuple[np.ndarray | int, ...]:
@@ -215,13 +225,13 @@ def _put(
     cover: Cover,
     where: tuple[int, int, int],
     mix: bool,
-    account: np.ndarray,
+    record: np.ndarray,
 ) -> int:
     sizes = coding.UNIT_SIZE[given.old.cpu]
     code_at = given.references.code_at
     plan = tuple(cover)
     op: int = coding.put_block(
-        state, out, view, sizes, code_at, entries.keys, entries.moves, plan, *where, mix, account
+        state, out, view, sizes, code_at, entries.keys, entries.moves, plan, *where, mix, record
     )
     return op
 

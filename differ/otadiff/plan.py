@@ -11,7 +11,7 @@ from otaspec.errors import InputError, code
 from otaspec.manifest import IMAGE, IMAGE_HEAD
 
 from otadiff import bsdiff, heatshrink
-from otadiff.codecs import Encoded, Progress
+from otadiff.codecs import Encoded, Progress, stage
 
 # (old or None, new, bytes for the decoder's data, progress) -> the smallest payload, None if there is none
 Encode = Callable[[bytes | None, bytes, int, Progress], Encoded | None]
@@ -21,7 +21,7 @@ Encode = Callable[[bytes | None, bytes, int, Progress], Encoded | None]
 class Codec:
     """`number` and `name` as in PATCH.md. With `has_base` it needs an old image.
 
-    params: what to call the parameters that people may want to see.
+    params: what to call the parameters that people may want to see. work: how long it takes, next to others.
     """
 
     number: int
@@ -29,10 +29,12 @@ class Codec:
     has_base: bool
     encode: Encode
     params: dict[int, str] = field(default_factory=dict)
+    work: int = 1
 
 
 def _plain(_: bytes | None, new: bytes, ram: int, progress: Progress) -> Encoded:  # noqa: ARG001
-    return Encoded(IMAGE, {}, new[IMAGE_HEAD:], 0, new[:IMAGE_HEAD])
+    body = new[IMAGE_HEAD:]
+    return Encoded(IMAGE, {}, body, 0, new[:IMAGE_HEAD], parts={"image": len(body)})
 
 
 def _heatshrink(_: bytes | None, new: bytes, ram: int, progress: Progress) -> Encoded | None:
@@ -46,7 +48,7 @@ def _bsdiff(old: bytes | None, new: bytes, ram: int, progress: Progress) -> Enco
 
 
 def _address(old: bytes | None, new: bytes, ram: int, progress: Progress) -> Encoded | None:
-    from otadiff import address  # late: it loads compiled code
+    from otadiff import account, address  # late: they load compiled code
 
     profiles = [name for name in (address.NORMAL, address.SMALL) if address.RAM[name] <= ram]
     if not profiles:
@@ -56,7 +58,14 @@ def _address(old: bytes | None, new: bytes, ram: int, progress: Progress) -> Enc
         progress(f"Following addresses: {what}", share)
 
     made = address.encode(old or b"", new, profile=profiles[0], progress=say)
-    return Encoded(address.CODEC, made.params, made.data, made.ram, details={"parts": made.written.parts})
+    return Encoded(
+        address.CODEC,
+        made.params,
+        made.data,
+        made.ram,
+        parts=account.parts(made.written),
+        regions=lambda: account.regions(made.again(), made.image),
+    )
 
 
 _LZ = {2: "window", 3: "lookahead"}
@@ -64,7 +73,7 @@ CODECS = [
     Codec(0, "image", False, _plain),
     Codec(1, "heatshrink", False, _heatshrink, _LZ),
     Codec(2, "bsdiff", True, _bsdiff, _LZ),
-    Codec(3, "address", True, _address),
+    Codec(3, "address", True, _address, work=8),
 ]
 
 
@@ -87,10 +96,13 @@ def candidates(
     progress: Progress,
 ) -> Iterator[Encoded]:
     """Each payload that `board` can take: one per codec of the board, or of those named in `only`."""
-    for codec in _chosen(only):
-        if codec.number not in board.codecs or (codec.has_base and old is None):
-            continue
-        made = codec.encode(old, new, board.decoder_ram, progress)
+    usable = [c for c in _chosen(only) if c.number in board.codecs and not (c.has_base and old is None)]
+    work = sum(codec.work for codec in usable)
+    done = 0
+    for codec in usable:
+        step = stage(progress, done / work, (done + codec.work) / work)
+        done += codec.work
+        made = codec.encode(old, new, board.decoder_ram, step)
         if made and _fits(made, board, old, new):
             yield made
 

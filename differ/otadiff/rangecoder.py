@@ -27,15 +27,10 @@ def new_state() -> np.ndarray:
     return state
 
 
+@jit("int64[::1](int64[::1])")
 def costs(state: np.ndarray) -> np.ndarray:
     """What each part has cost so far, in 1/1024 bit."""
     return state[_FIRST_PART:]
-
-
-@jit("int64(int64[::1])")
-def spent(state: np.ndarray) -> int:
-    """What everything has cost so far, in 1/1024 bit."""
-    return state[_FIRST_PART:].sum()
 
 
 @jit("void(int64[::1], uint8[::1])")
