@@ -14,7 +14,7 @@ from .patchfile import PARTS, Written
 
 HEADER = "header"
 TOP = 10
-_ELSEWHERE = "no segment"
+_ELSEWHERE = "none"
 
 
 def parts(written: Written) -> dict[str, int]:
@@ -37,11 +37,11 @@ def apportion(total: int, weights: np.ndarray) -> list[int]:
 def regions(written: Written, image: Image, top: int = TOP) -> list[Region]:
     """The regions that cost most, the dearest first. `written` has a record.
 
-    A region is a run of rows of the record that cost more than the average of those that cost anything, in
-    one segment.
+    A region is a run of rows of the record in one segment; each costs at least a quarter of the average of
+    those that cost anything.
     """
     spent = written.record.sum(1)
-    hot = (spent > 0) & (spent * np.count_nonzero(spent) >= spent.sum())
+    hot = (spent > 0) & (4 * spent * np.count_nonzero(spent) >= spent.sum())
     edges = np.flatnonzero(np.diff(np.concatenate(([False], hot, [False]))))
     size = len(image.data)
     runs = [(a * CELL, min(b * CELL, size)) for a, b in edges.reshape(-1, 2).tolist()]

@@ -9,7 +9,7 @@ WORDS = {
     "header": ("header", "version, processor, block sizes"),
     "head": ("segments", "the segments of both images"),
     "map": ("map", "how far code and data moved, by address"),
-    "op counts": ("literal lengths", "how many new bytes come next"),
+    "op counts": ("literal runs", "how many new bytes come next"),
     "op lengths": ("copy lengths", "how many bytes are copied next"),
     "op sources": ("copy sources", "where they are copied from"),
     "literals": ("literals", "new bytes, sent as they are"),
@@ -52,8 +52,8 @@ def explanation(regions: list[Region], encoded: Encoded) -> list[str]:
     named = sum(region.size for region in regions)
     lines = [
         "",
-        f"What costs most: {_regions(len(regions))} of the new image take {named:,} of {patch_size:,} bytes.",
-        f"{'offset':<17}  {'address':<21}  {'segment':<10} {'bytes':>7}  mostly",
+        f"What costs most: {named:,} of {patch_size:,} bytes are for {_regions(len(regions))} of NEW.",
+        f"{'offset':<17}  {'address':<21}  {'segment':<7} {'bytes':>9}  mostly",
     ]
     lines += [_row(region) for region in regions]
     dominant = sorted({region.dominant for region in regions})
@@ -67,7 +67,7 @@ def _row(region: Region) -> str:
         address = f"0x{region.address:08x}-0x{region.address + region.end - region.offset - 1:08x}"
     share = region.parts[region.dominant] / region.size
     what = f"{WORDS[region.dominant][0]} {share:.0%}"
-    return f"{place:<17}  {address:<21}  {region.segment:<10} {region.size:>7,}  {what}"
+    return f"{place:<17}  {address:<21}  {region.segment:<7} {region.size:>9,}  {what}"
 
 
 def _regions(count: int) -> str:
