@@ -78,6 +78,13 @@ def test_further_fields(esp32: Board) -> None:
     assert (found.secure_version, found.device, found.min_agent) == (3, "cellar", 2)
 
 
+def test_progress_rises_from_start_to_end(esp32: Board) -> None:
+    seen: list[float | None] = []
+    make(esp32, progress=lambda _what, share: seen.append(share))
+    assert seen == sorted(seen, key=lambda share: -1 if share is None else share)
+    assert seen[0] != seen[-1] == 1.0
+
+
 def test_the_same_inputs_give_the_same_bytes(esp32: Board) -> None:
     assert make(esp32).data == make(esp32).data
 
