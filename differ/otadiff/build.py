@@ -13,6 +13,7 @@ from otaboards.loader import Board
 from otaspec import cose, image, image_file, keyset, verify
 from otaspec import manifest as manifests
 from otaspec.errors import InputError, code, error
+from otaspec.image import Image
 from otaspec.manifest import Manifest
 from otaspec.partition import Row
 
@@ -89,9 +90,9 @@ def build_package(
     Raises 601 to 607 for images that do not fit, and whatever a board would raise (PACKAGE.md section 4):
     the device's own decoder, under MicroPython, has rebuilt `new` from every package that is returned.
     """
-    for data in (new, old):
+    for name, data in (("the new image", new), ("the old image", old)):
         if data is not None:
-            check_image(data, board)
+            check_image(data, board, name)
     started = time.monotonic()
     made = list(candidates(old, new, board, codecs, stage(progress, 0.0, _ENCODING)))
     if not made:
@@ -110,21 +111,31 @@ def build_package(
     return Package(data, manifest, best, tried, seconds, applied)
 
 
-def check_image(data: bytes, board: Board) -> None:
-    """A sound app image for the board's chip that fits its slots; else 601 to 607. RAW takes anything."""
+def check_image(data: bytes, board: Board, name: str) -> None:
+    """A sound app image for the board's chip that fits its slots; else 601 to 607. RAW takes anything.
+
+    `name` tells people which of their files is meant.
+    """
     if board.chip_id != RAW_CHIP:
-        image_file.check(reader(data), len(data), board.chip_id)
+        _check_app(data, board.chip_id, name)
     if len(data) > board.slot_size:
         raise InputError(
-            code("NO_BOARD_FITS"), f"{len(data)} bytes, a slot of {board.name} has {board.slot_size}"
+            code("NO_BOARD_FITS"), f"{name}: {len(data)} bytes, a slot of {board.name} has {board.slot_size}"
         )
+
+
+def _check_app(data: bytes, chip: int | None, name: str) -> Image:
+    try:
+        return image_file.check(reader(data), len(data), chip)
+    except InputError as problem:
+        raise InputError(problem.code, f"{name}: {problem.evidence}"[:120]) from problem
 
 
 def board_for(new: bytes, raw: bool = False) -> Board:
     """The smallest board that takes an image; the board RAW for bytes that are no ESP image."""
     if raw:
         return raw_board()
-    found = image_file.check(reader(new), len(new))
+    found = _check_app(new, None, "the new image")
     return loader.smallest_for(found.chip, len(new))
 
 
