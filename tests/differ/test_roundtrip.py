@@ -50,8 +50,14 @@ def test_noise() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("profile", [address.SMALL, address.NORMAL])
 def test_firmware(corpus: Path, profile: str) -> None:
-    """Every pair decodes, and none is larger than the prototype's patch by more than 2 % or 16 bytes."""
+    """Small changes decode, and none is larger than the prototype's patch by more than 2 % or 16 bytes.
+
+    One pair of each CPU here; `make bench` has them all, whole releases too.
+    """
+    chosen = ("esp32-text", "c3-text", "pyboard-line") if profile == address.NORMAL else ("esp32-spi",)
     for pair in json.loads((corpus / "pairs.json").read_text()):
+        if pair["name"] not in chosen:
+            continue
         old, new = (corpus / pair[name] for name in ("old", "new"))
         made = check(old.read_bytes(), new.read_bytes(), profile=profile)
         assert made.ram <= address.RAM[profile]
