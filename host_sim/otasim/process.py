@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-import os
-import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,7 +10,6 @@ from otasim.parts import layout
 from otasim.rtc import Rtc
 
 _LONGEST_LINE = 65536
-_KILL = signal.SIGKILL
 
 
 class Process:
@@ -44,9 +41,9 @@ class Process:
         return Process(child, rtc, on_line)
 
     def kill(self) -> None:
-        """The power is gone."""
+        """The power is gone. By the child's own handle: its number may have become somebody else's."""
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self._child.pid, _KILL)
+            self._child.kill()
 
     async def wait(self) -> int:
         """Exit status; negative: the signal that ended it."""

@@ -113,7 +113,7 @@ class Client:
         return self.status
 
     async def readinto(self, mv) -> int:
-        n = min(len(mv), len(self._body) - self._at, 1024)
+        n = min(len(mv), len(self._body) - self._at)
         mv[:n] = self._body[self._at : self._at + n]
         self._at += n
         self.received += n
