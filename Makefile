@@ -30,10 +30,13 @@ check: setup  ## the fast part: style, types, import directions, quick tests (<=
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n 2 -m "not slow"
+	$(BIN)/pytest -n 2 -m "not slow and not proof"
 
-test: setup  ## the whole suite
-	$(BIN)/pytest -n 2
+test: setup  ## the whole suite but the proofs
+	$(BIN)/pytest -n 2 -m "not proof"
+
+proof: setup  ## power cuts at every operation and on whole boards: minutes, and not yet in CI
+	$(BIN)/pytest -n 2 -m proof
 
 prove: setup  ## the long proof (<= 90 minutes, goes on where it was stopped): docs/reliability.md
 	$(PY) -m driblet.reliability $(if $(ONLY),--only "$(ONLY)")
@@ -64,5 +67,5 @@ build/bench/.stamp: bench/requirements.txt
 clean:  ## remove what was built
 	rm -rf build .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help setup demo check test prove fuzz fix docs lock bench clean
+.PHONY: help setup demo check test proof prove fuzz fix docs lock bench clean
 .DEFAULT_GOAL := help

@@ -22,7 +22,7 @@ from otaspec.partition import APP, find
 from tests.agent.service import Service
 from tests.agent.station import PUBLIC, delta, full, image
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.proof
 
 HOST = loader.load("LINUX_HOST")
 AT_ONCE = 6

@@ -15,7 +15,7 @@ from otasim.lab import Survey, Update, Verdict
 
 from tests.power import bench
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.proof
 
 IN_ORDER = ("before", "after", "prefix")
 OUT_OF_ORDER = ("subset", "bits")
