@@ -148,6 +148,8 @@ async def _look(scene: Scene, shown: View | None = None) -> None:
     await asyncio.sleep(LOOK_SECONDS)
     scene.fleet.check()
     client, pk = scene.client, scene.product.pk
+    if scene.rollout:  # before the devices: what ended the rollout is then seen on them too
+        scene.rollout = await to_thread(client.rollout, pk, scene.rollout.id)
     for device in (await to_thread(client.devices, pk)).devices:
         if device.version is None:  # registered, but not yet polled
             continue
@@ -157,8 +159,6 @@ async def _look(scene: Scene, shown: View | None = None) -> None:
         line.slot = device.slot or ""
         if device.error:
             line.note = device.error.name
-    if scene.rollout:
-        scene.rollout = await to_thread(client.rollout, pk, scene.rollout.id)
     if scene.play.bad:
         for name in scene.devices:
             scene.reverts[name] = await _reverts(scene, name)
