@@ -5,9 +5,10 @@ that nothing bricks a board; `prove` and the tests stand on it.
 """
 
 import asyncio
+import contextlib
 import hashlib
 import json
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -150,7 +151,7 @@ def _command(runtime: Runtime, update: Update) -> list[str]:
 
 async def _run(
     runtime: Runtime, update: Update, points: Sequence[Point], trace: bool
-) -> AsyncIterator[dict[str, Any]]:
+) -> AsyncGenerator[dict[str, Any], None]:
     """Each verdict that a lab process says; with `trace`, the operations that led to it."""
     wanted = b"f " if points else b"o "
     child = await asyncio.create_subprocess_exec(
@@ -190,28 +191,30 @@ async def _run(
 
 async def survey(runtime: Runtime, update: Update) -> Survey:
     """Runs the update uncut. LabError where the lab cannot run it."""
-    async for said in _run(runtime, update, (), True):
-        names = ("outcome", "why", "boots", "erases", "otadata_erases", "bytes")
-        return Survey(**{n: said[n] for n in names}, reports=said["reports"], trace=said["trace"])
+    names = ("outcome", "why", "boots", "erases", "otadata_erases", "bytes")
+    async with contextlib.aclosing(_run(runtime, update, (), True)) as verdicts:
+        async for said in verdicts:
+            return Survey(**{n: said[n] for n in names}, reports=said["reports"], trace=said["trace"])
     raise LabError("the lab said nothing")
 
 
 async def judge(
     runtime: Runtime, update: Update, base: Survey, points: Sequence[Point], trace: bool = False
-) -> AsyncIterator[Verdict]:
+) -> AsyncGenerator[Verdict, None]:
     """A verdict for each point, in one process. `trace`: with the operations after the (first) cut."""
-    async for said in _run(runtime, update, points, trace):
-        if "point" not in said:
-            continue
-        yield Verdict(
-            point=Point.unpacked(said["point"]),
-            outcome=said["outcome"],
-            why=said["why"],
-            boots=said["boots"],
-            cuts=said["cuts"],
-            extra_erases=said["erases"] - base.erases,
-            otadata_erases=said["otadata_erases"],
-            extra_bytes=said["bytes"] - base.bytes,
-            unmonitored=said["unmonitored"],
-            trace=tuple(said["trace"]),
-        )
+    async with contextlib.aclosing(_run(runtime, update, points, trace)) as verdicts:
+        async for said in verdicts:
+            if "point" not in said:
+                continue
+            yield Verdict(
+                point=Point.unpacked(said["point"]),
+                outcome=said["outcome"],
+                why=said["why"],
+                boots=said["boots"],
+                cuts=said["cuts"],
+                extra_erases=said["erases"] - base.erases,
+                otadata_erases=said["otadata_erases"],
+                extra_bytes=said["bytes"] - base.bytes,
+                unmonitored=said["unmonitored"],
+                trace=tuple(said["trace"]),
+            )

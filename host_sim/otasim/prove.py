@@ -1,6 +1,7 @@
 """Runs points of the fault lab side by side, keeps what was judged, and sums it up."""
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import os
@@ -122,8 +123,8 @@ async def run(
     size = min(max(len(left) // (processes * 10), _BATCHES[0]), _BATCHES[1])
 
     async def batch(part: Sequence[Point]) -> None:
-        async with gate:
-            async for verdict in lab.judge(runtime, update, base, part, trace):
+        async with gate, contextlib.aclosing(lab.judge(runtime, update, base, part, trace)) as judged:
+            async for verdict in judged:
                 verdicts.append(verdict)
                 kept.add(verdict)
                 on_verdict(verdict)
