@@ -15,6 +15,7 @@ from otacloud import (
     errors,
     groups,
     health,
+    membership,
     packages,
     products,
     releases,
@@ -27,6 +28,7 @@ from otacloud.db import Database
 from otacloud.deviceauth import DeviceAuth
 from otacloud.engine import Engine, ProcessEngine
 from otacloud.events import Hub
+from otacloud.fleet import Fleet
 from otacloud.jobs import Runner
 from otacloud.limits import BodyLimit
 from otacloud.metrics import Metrics
@@ -71,7 +73,8 @@ def build_services(
         vault=vault,
         storage=storage,
         hub=hub,
-        presence=Presence(db),
+        presence=Presence(db, hub, now),
+        fleet=Fleet(db, hub),
         runner=Runner(db, storage, vault, hub, engine, now),
         device_auth=DeviceAuth(vault),
         metrics=Metrics(),
@@ -92,7 +95,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     tasks = [
         asyncio.create_task(cloud.presence.run()),
         asyncio.create_task(cloud.runner.run(cloud.settings.workers)),
-        asyncio.create_task(groups.resume(cloud.db, cloud.now)),
+        asyncio.create_task(membership.resume(cloud.db, cloud.hub, cloud.now)),
     ]
     try:
         yield

@@ -12,6 +12,8 @@ from sqlalchemy import Connection, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
+from otacloud.groupcommit import GroupCommit
+
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 PRAGMAS = (
@@ -24,8 +26,8 @@ PRAGMAS = (
 class Database:
     """Sessions to read with and sessions to write with.
 
-    SQLite has one writer at a time, so writers queue for a single connection that begins
-    with BEGIN IMMEDIATE: nobody meets SQLITE_BUSY half-way through a transaction.
+    SQLite has one writer at a time, so writers queue for a single connection that begins with
+    BEGIN IMMEDIATE (nobody meets SQLITE_BUSY half-way), and commit together where they queue.
     """
 
     def __init__(self, url: str) -> None:
@@ -35,6 +37,7 @@ class Database:
         self._writer = (
             self._engine("BEGIN IMMEDIATE", pool_size=1, max_overflow=0) if self.is_sqlite else self._reader
         )
+        self._group = GroupCommit(self._writer)
 
     def _engine(self, begin: str, foreign_keys: bool = True, **options: Any) -> AsyncEngine:
         engine = create_async_engine(self.url, **options)
@@ -52,7 +55,11 @@ class Database:
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncSession]:
-        """A session that commits at the end, or rolls back on an exception."""
+        """A session that is committed, and on disk, at the end; or rolled back on an exception."""
+        if self.is_sqlite:
+            async with self._group.session() as session:
+                yield session
+            return
         async with AsyncSession(self._writer, expire_on_commit=False) as session, session.begin():
             yield session
 
@@ -72,6 +79,7 @@ class Database:
             await engine.dispose()
 
     async def close(self) -> None:
+        await self._group.close()
         await self._reader.dispose()
         await self._writer.dispose()
 

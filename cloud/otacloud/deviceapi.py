@@ -14,7 +14,8 @@ from otacloud.auth import bearer
 from otacloud.devices import new_device
 from otacloud.errors import refuse
 from otacloud.events import Event
-from otacloud.groups import place
+from otacloud.fleet import Known
+from otacloud.membership import place
 from otacloud.models import Device, DeviceLog, Product
 from otacloud.schemas import Access, Name
 from otacloud.services import Cloud, Services
@@ -140,26 +141,22 @@ async def _first_login(cloud: Services, device_id: int) -> None:
         (await session.get_one(Device, device_id)).first_login_at = cloud.now()
 
 
-async def _current(request: Request, cloud: Cloud) -> tuple[Device, str]:
-    """The device behind the bearer token, and its product key; one query by primary key."""
+async def _current(request: Request, cloud: Cloud) -> Known:
+    """The device behind the bearer token."""
     token = bearer(request, refuse("LOGIN_REFUSED"))
     claims = cloud.device_auth.claims(token, cloud.now())
-    query = select(Device, Product.pk).join(Product, Product.id == Device.product_id)
-    async with cloud.db.read() as session:
-        row = (await session.execute(query.where(Device.id == claims.device_id))).first()
-    if row is None or row[0].generation != claims.generation or row[0].access != "approved":
+    known = await cloud.fleet.get(claims.device_id)
+    if known is None or known.generation != claims.generation:
         raise refuse("LOGIN_REFUSED")
-    return row[0], row[1]
+    return known
 
 
-Current = Annotated[tuple[Device, str], Depends(_current)]
+Current = Annotated[Known, Depends(_current)]
 
 
 @router.post("/poll", response_class=JSONResponse)
-async def poll(cloud: Cloud, current: Current, given: polls.PollIn) -> Response:
+async def poll(cloud: Cloud, device: Current, given: polls.PollIn) -> Response:
     """What there is to do. The answer carries a MAC, so that nobody in between can freeze a board."""
-    device, pk = current
-    assert device.ds_sealed is not None  # who logged in has one
     await polls.keep(cloud, device, given)
     decision = await polls.decide(cloud, device, given)
     interval = device.poll_interval or cloud.settings.poll_interval
@@ -170,21 +167,20 @@ async def poll(cloud: Cloud, current: Current, given: polls.PollIn) -> Response:
     }
     body = json.dumps(answer, separators=(",", ":")).encode()
     nonce = bytes.fromhex(given.nonce)
-    mac = cloud.device_auth.answer_mac(device.ds_sealed, pk, device.dn, nonce, body)
+    mac = cloud.device_auth.answer_mac(device.ds_sealed, device.pk, device.dn, nonce, body)
     return Response(body, 200, {"Driblet-Mac": mac}, "application/json")
 
 
 @router.post("/report")
-async def report(cloud: Cloud, current: Current, given: reports.ReportsIn) -> AcceptedOut:
+async def report(cloud: Cloud, device: Current, given: reports.ReportsIn) -> AcceptedOut:
     """Accepted means written: the board may forget these."""
-    return AcceptedOut(accepted=await reports.take(cloud, current[0].id, given.reports))
+    return AcceptedOut(accepted=await reports.take(cloud, device.id, given.reports))
 
 
 @router.post("/log", status_code=204)
-async def log(cloud: Cloud, current: Current, request: Request) -> None:
+async def log(cloud: Cloud, device: Current, request: Request) -> None:
     """Keeps the device's last failure logs."""
     text = (await request.body()).decode(errors="replace").replace("\0", "")
-    device = current[0]
     async with cloud.db.write() as session:
         row = DeviceLog(tenant_id=device.tenant_id, device_id=device.id, text=text, created_at=cloud.now())
         session.add(row)

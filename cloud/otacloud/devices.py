@@ -11,7 +11,8 @@ from otacloud.auth import Caller, Operator, Viewer
 from otacloud.devicelist import read_csv
 from otacloud.errors import describe, refuse
 from otacloud.events import Event
-from otacloud.groups import find_group, place
+from otacloud.groups import find_group
+from otacloud.membership import place
 from otacloud.models import Device, DeviceLog, Product, Report
 from otacloud.products import find
 from otacloud.schemas import (
@@ -121,7 +122,8 @@ async def import_devices(cloud: Cloud, caller: Operator, pk: Name, request: Requ
     whatever the registration switch says. Tags are separated by spaces. All rows are taken, or none.
     """
     rows = read_csv((await request.body()).decode("utf-8-sig", "replace"))
-    known = []
+    known: list[str] = []
+    made: list[int] = []
     async with cloud.db.write() as session:
         product = await find(session, caller, pk)
         query = select(Device.dn).where(Device.product_id == product.id)
@@ -142,8 +144,10 @@ async def import_devices(cloud: Cloud, caller: Operator, pk: Name, request: Requ
             session.add(device)
             await session.flush()
             await place(session, device, cloud.now(), new=True)
-        await audit.record(session, caller, "device.import", pk, cloud.now(), made=len(fresh))
-    return Imported(made=len(fresh), known=known)
+            made.append(device.id)
+        await audit.record(session, caller, "device.import", pk, cloud.now(), made=len(made))
+    cloud.hub.publish(caller.tenant_id, *(Event("device", device_id) for device_id in made))
+    return Imported(made=len(made), known=known)
 
 
 @router.get("")

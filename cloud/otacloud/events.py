@@ -1,13 +1,16 @@
 """What has just changed, for the pages that look at it: an in-memory hub."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
 
 class Event(NamedTuple):
-    """`kind` device, rollout, release or job; `id` its row."""
+    """`kind` device, rollout or release: something about that row has changed.
+
+    plan: what is rolled out to that product has changed for devices that are not named.
+    """
 
     kind: str
     id: int
@@ -45,10 +48,18 @@ class Subscription:
 class Hub:
     def __init__(self) -> None:
         self._subscriptions: set[Subscription] = set()
+        self._listeners: list[Callable[[Event], None]] = []
         self.closed = False
 
+    def listen(self, listener: Callable[[Event], None]) -> None:
+        """`listener` hears every event at once, before any other code runs."""
+        self._listeners.append(listener)
+
     def publish(self, tenant_id: int, *events: Event) -> None:
-        """Tells every page of the tenant. Call it after the commit, never before."""
+        """Tells every listener, and every page of the tenant. Call it after the commit, never before."""
+        for listener in self._listeners:
+            for event in events:
+                listener(event)
         for subscription in self._subscriptions:
             if subscription.tenant_id == tenant_id:
                 for event in events:

@@ -1,10 +1,10 @@
 """What a poll is offered: pure decisions over what the board says and what there is."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
 
-from otacloud.models import Package, Release, Rollout, Target
+from otacloud.models import Package, Release, Rollout
 
 TRIAL = "pending-verify"
 
@@ -35,6 +35,10 @@ class Gate:
     last_minute: int
     per_minute: int | None
 
+    def for_rank(self, rank: int) -> "Gate":
+        """The same gate before another board."""
+        return replace(self, rank=rank)
+
     def is_open(self) -> bool:
         """Whether this board may be offered the release now."""
         return (
@@ -48,15 +52,30 @@ class Gate:
 Need = Literal["update", "not now", "confirmed", "unneeded"]
 
 
-def need(board: Board, release: Release, target: Target, now: int) -> Need:
+class Place(Protocol):
+    """A device's open place in a rollout, and the release that it is about."""
+
+    @property
+    def attempts(self) -> int: ...
+    @property
+    def not_before(self) -> int: ...
+    @property
+    def board(self) -> str: ...
+    @property
+    def image_sha256(self) -> str: ...
+    @property
+    def seq(self) -> int: ...
+
+
+def need(board: Board, place: Place, now: int) -> Need:
     """What the board's open place in a rollout asks for."""
     if board.state == TRIAL:
         return "not now"
-    if board.image_sha256 == release.image_sha256:
-        return "confirmed" if target.attempts else "unneeded"
-    if board.board != release.board or board.seq >= release.seq:
+    if board.image_sha256 == place.image_sha256:
+        return "confirmed" if place.attempts else "unneeded"
+    if board.board != place.board or board.seq >= place.seq:
         return "unneeded"
-    return "not now" if now < target.not_before else "update"
+    return "not now" if now < place.not_before else "update"
 
 
 def can_take(board: Board, package: Package) -> bool:

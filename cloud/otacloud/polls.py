@@ -7,8 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from otacloud import groups, offers, targets
+from otacloud import offers, targets
 from otacloud.events import Event
+from otacloud.fleet import CORE, Known, core_of, hash_of
+from otacloud.membership import place
 from otacloud.models import Device, Job, Package
 from otacloud.services import Services
 
@@ -36,21 +38,9 @@ class PollIn(BaseModel):
     ram: U32 = 0
     codecs: Annotated[list[U32], Field(max_length=32)] = [0]
 
-    def facts(self) -> dict[str, Any]:
-        """The columns of Device that a poll sets."""
-        names = (
-            "board",
-            "chip",
-            "version",
-            "image_sha256",
-            "slot",
-            "seq",
-            "agent",
-            "staging",
-            "ram",
-            "codecs",
-        )
-        return {name: getattr(self, name) for name in names} | {"inventory": self.model_extra or {}}
+    @property
+    def inventory(self) -> dict[str, Any]:
+        return self.model_extra or {}
 
     def as_board(self) -> offers.Board:
         return offers.Board(
@@ -70,42 +60,55 @@ class Decision:
     soon: bool = False
 
 
-async def keep(cloud: Services, device: Device, poll: PollIn) -> None:
-    """Writes what is new; a poll that says what the last one said costs no write."""
-    cloud.presence.saw(device.id, cloud.now())
-    new = {name: value for name, value in poll.facts().items() if getattr(device, name) != value}
-    if not new:
-        return
-    async with cloud.db.write() as session:
-        row = await session.get_one(Device, device.id)
-        for name, value in new.items():
-            setattr(row, name, value)
-        await groups.place(session, row, cloud.now())
-    cloud.hub.publish(device.tenant_id, Event("device", device.id))
+async def keep(cloud: Services, known: Known, poll: PollIn) -> None:
+    """Writes what is new: at once what decides about updates, with the next batch what is inventory."""
+    cloud.presence.saw(known.id, cloud.now())
+    core = core_of(lambda name: getattr(poll, name))
+    said = hash_of(poll.inventory)
+    if core != known.core:
+        async with cloud.db.write() as session:
+            row = await session.get_one(Device, known.id)
+            for name in CORE:
+                setattr(row, name, getattr(poll, name))
+            row.inventory = poll.inventory
+            await place(session, row, cloud.now())
+        cloud.hub.publish(known.tenant_id, Event("device", known.id))
+    elif said != known.inventory:
+        known.inventory = said
+        cloud.presence.said(known.id, poll.inventory)
 
 
-async def decide(cloud: Services, device: Device, poll: PollIn) -> Decision:
+async def decide(cloud: Services, known: Known, poll: PollIn) -> Decision:
     """The update that this board is to take now, if any."""
-    board = poll.as_board()
+    waiting = await cloud.fleet.waiting(known)
+    if waiting is None:
+        return Decision()
+    board, now = poll.as_board(), cloud.now()
+    needed = offers.need(board, waiting, now)
+    if needed in ("confirmed", "unneeded"):
+        await _settle(cloud, known, waiting.rollout_id, needed)
+        return Decision()
+    if needed == "not now":
+        return Decision()
+    if not waiting.offered and (not waiting.is_time(now) or cloud.fleet.is_closed(waiting, now)):
+        return Decision()
+    return await _offer(cloud, known, board)
+
+
+async def _offer(cloud: Services, known: Known, board: offers.Board) -> Decision:
+    """The package for a board that may have one, once it is made and its turn has come."""
     async with cloud.db.read() as session:
-        place = await targets.open_place(session, device.id)
+        place = await targets.open_place(session, known.id)
         if place is None:
             return Decision()
         target, rollout, release = place
-        needed = offers.need(board, release, target, cloud.now())
-        if needed == "update":
-            packages, waiting = await _packages(session, release.id, board.image_sha256)
-    if needed in ("confirmed", "unneeded"):
-        await _settle(cloud, device, rollout.id, needed)
-        return Decision()
-    if needed == "not now" or (target.state != "offered" and not targets.is_time(rollout, cloud.now())):
-        return Decision()
-    if not waiting and not any(p.base_sha256 for p in packages):
-        waiting = await cloud.runner.want_delta(release, board.image_sha256)
-    package = None if waiting else offers.choose(board, packages)
+        packages, pending = await _packages(session, release.id, board.image_sha256)
+    if not pending and not any(p.base_sha256 for p in packages):
+        pending = await cloud.runner.want_delta(release, board.image_sha256)
+    package = None if pending else offers.choose(board, packages)
     if package is None:
-        return Decision(soon=waiting)
-    if target.state != "offered" and not await _claim(cloud, device, place, package):
+        return Decision(soon=pending)
+    if target.state != "offered" and not await _claim(cloud, known, place, package):
         return Decision()
     return Decision(offers.answer(rollout, release, package, cloud.settings.package_base_url))
 
@@ -122,20 +125,23 @@ async def _packages(session: AsyncSession, release_id: int, base: str) -> tuple[
     return list(packages), await session.scalar(pending.limit(1)) is not None
 
 
-async def _settle(cloud: Services, device: Device, rollout_id: int, state: str) -> None:
+async def _settle(cloud: Services, known: Known, rollout_id: int, state: str) -> None:
     async with cloud.db.write() as session:
+        device = await session.get_one(Device, known.id)
         await targets.settle(session, rollout_id, device, state, 0, "", cloud.now())
-    cloud.hub.publish(device.tenant_id, Event("device", device.id), Event("rollout", rollout_id))
+    cloud.hub.publish(known.tenant_id, Event("device", known.id), Event("rollout", rollout_id))
 
 
-async def _claim(cloud: Services, device: Device, place: targets.Place, package: Package) -> bool:
+async def _claim(cloud: Services, known: Known, place: targets.Place, package: Package) -> bool:
     """Looks before it locks: a board that waits behind the gate costs no write."""
     rollout, timeout = place[1], cloud.settings.offer_timeout
     async with cloud.db.read() as session:
-        if not (await targets.gate(session, rollout, place[0].rank, cloud.now(), timeout)).is_open():
-            return False
+        gate = await targets.gate(session, rollout, place[0].rank, cloud.now(), timeout)
+    cloud.fleet.saw_gate(rollout.id, gate, cloud.now())
+    if not gate.is_open():
+        return False
     async with cloud.db.write() as session:
         claimed = await targets.claim(session, place, package.sha256, cloud.now(), timeout)
     if claimed:
-        cloud.hub.publish(device.tenant_id, Event("device", device.id), Event("rollout", rollout.id))
+        cloud.hub.publish(known.tenant_id, Event("device", known.id), Event("rollout", rollout.id))
     return claimed

@@ -1,38 +1,60 @@
-"""When each device was last seen: collected in memory, written once a second."""
+"""What boards say in passing: when they were last seen, and their inventory. Written once a second."""
 
 import asyncio
+from collections.abc import Callable
+from typing import Any
 
 import structlog
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from otacloud.db import Database
+from otacloud.events import Event, Hub
+from otacloud.membership import place
 from otacloud.models import Device
 
 log = structlog.get_logger()
 
 INTERVAL = 1.0
+CHUNK = 500  # devices in one transaction
 
 
 class Presence:
-    """A poll costs no write. SIGKILL loses at most the last second of last-seen, nothing else."""
+    """A poll costs no write. SIGKILL loses at most the last second of this, and nothing else."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, hub: Hub, now: Callable[[], int]) -> None:
         self._db = db
+        self._hub = hub
+        self._now = now
         self._seen: dict[int, int] = {}
+        self._said: dict[int, dict[str, Any]] = {}
 
     def saw(self, device_id: int, now: int) -> None:
         self._seen[device_id] = now
+
+    def said(self, device_id: int, inventory: dict[str, Any]) -> None:
+        self._said[device_id] = inventory
 
     def last(self, device_id: int) -> int | None:
         """What is not written yet."""
         return self._seen.get(device_id)
 
     async def flush(self) -> None:
-        if not self._seen:
-            return
-        seen, self._seen = self._seen, {}
-        async with self._db.write() as session:
-            await session.execute(update(Device), [{"id": d, "last_seen_at": s} for d, s in seen.items()])
+        """Writes what has gathered; what cannot be written stays for the next time."""
+        while self._seen:
+            part = dict(list(self._seen.items())[:CHUNK])
+            async with self._db.write() as session:
+                await session.execute(update(Device), [{"id": d, "last_seen_at": s} for d, s in part.items()])
+            _forget(self._seen, part)
+        while self._said:
+            told = dict(list(self._said.items())[:CHUNK])
+            async with self._db.write() as session:
+                rows = (await session.scalars(select(Device).where(Device.id.in_(told)))).all()
+                for device in rows:
+                    device.inventory = told[device.id]
+                    await place(session, device, self._now())
+            _forget(self._said, told)
+            for device in rows:
+                self._hub.publish(device.tenant_id, Event("device", device.id))
 
     async def run(self) -> None:
         while True:
@@ -40,4 +62,11 @@ class Presence:
             try:
                 await self.flush()
             except Exception as problem:
-                log.error("last-seen was not written", problem=repr(problem))
+                log.error("what boards said was not written", problem=repr(problem))
+
+
+def _forget(kept: dict[int, Any], written: dict[int, Any]) -> None:
+    """Leaves what came in since."""
+    for device_id, value in written.items():
+        if kept.get(device_id) == value:
+            del kept[device_id]

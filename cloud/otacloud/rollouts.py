@@ -81,9 +81,7 @@ async def create_rollout(cloud: Cloud, caller: Operator, pk: Name, given: Rollou
         if not given.draft and not product.approvals:
             await _start(session, rollout, release, cloud.now())
         shown = await out(session, rollout)
-    cloud.runner.kick()
-    cloud.hub.publish(caller.tenant_id, Event("rollout", rollout.id))
-    return shown
+    return _tell(cloud, caller, shown, rollout.product_id)
 
 
 async def _new(
@@ -225,7 +223,7 @@ async def approve_rollout(cloud: Cloud, caller: Manager, pk: Name, rollout_id: R
         if len(rollout.approved_by) >= product.approvals:
             await _start(session, rollout, await session.get_one(Release, rollout.release_id), cloud.now())
         shown = await out(session, rollout)
-    return _tell(cloud, caller, shown)
+    return _tell(cloud, caller, shown, rollout.product_id)
 
 
 @router.post("/{rollout_id}/start")
@@ -241,7 +239,7 @@ async def start_rollout(cloud: Cloud, caller: Operator, pk: Name, rollout_id: Ro
         await _start(session, rollout, await session.get_one(Release, rollout.release_id), cloud.now())
         await audit.record(session, caller, "rollout.start", f"{pk}/{rollout_id}", cloud.now())
         shown = await out(session, rollout)
-    return _tell(cloud, caller, shown)
+    return _tell(cloud, caller, shown, rollout.product_id)
 
 
 @router.post("/{rollout_id}/pause")
@@ -292,10 +290,10 @@ async def _move(
         act = "retry" if retry else after
         await audit.record(session, caller, f"rollout.{act}", f"{pk}/{rollout_id}", cloud.now())
         shown = await out(session, rollout)
-    return _tell(cloud, caller, shown)
+    return _tell(cloud, caller, shown, rollout.product_id)
 
 
-def _tell(cloud: Services, caller: Caller, shown: RolloutOut) -> RolloutOut:
+def _tell(cloud: Services, caller: Caller, shown: RolloutOut, product_id: int) -> RolloutOut:
     cloud.runner.kick()
-    cloud.hub.publish(caller.tenant_id, Event("rollout", shown.id))
+    cloud.hub.publish(caller.tenant_id, Event("rollout", shown.id), Event("plan", product_id))
     return shown

@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 from otacloud.db import Database
 from otacloud.deviceauth import DeviceAuth
 from otacloud.events import Hub
+from otacloud.fleet import Fleet
 from otacloud.jobs import Runner
 from otacloud.metrics import Metrics
 from otacloud.presence import Presence
@@ -30,6 +31,7 @@ class Services:
     storage: Storage
     hub: Hub
     presence: Presence
+    fleet: Fleet
     runner: Runner
     device_auth: DeviceAuth
     metrics: Metrics

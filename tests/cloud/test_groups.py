@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from otacloud import groups
+from otacloud import membership
 
 from tests.cloud.kit import Service, image, joined
 
@@ -25,6 +25,7 @@ async def test_a_rule_follows_what_devices_say(service: Service, product: dict[s
     body = {"name": "eu", "rule": "inventory.region = eu"}
     assert (await service.call("POST", PK + "/groups", 201, json=body))["devices"] == 1
     await board.poll(region="us")
+    await service.cloud.presence.flush()
     assert await sizes(service) == {"eu": 0}
     late = await joined(service, product, "late")
     await late.poll(region="eu")
@@ -67,21 +68,21 @@ async def test_a_cut_filling_goes_on(
 ) -> None:
     for number in range(5):
         await service.call("POST", PK + "/devices", 201, json={"dn": f"d{number}"})
-    monkeypatch.setattr(groups, "CHUNK", 2)
-    piece, calls = groups._fill_piece, 0
+    monkeypatch.setattr(membership, "CHUNK", 2)
+    piece, calls = membership._fill_piece, 0
 
-    async def cut(*args: Any) -> int | None:
+    async def cut(*args: Any) -> Any:
         nonlocal calls
         calls += 1
         if calls == 2:
             raise KeyboardInterrupt
         return await piece(*args)
 
-    monkeypatch.setattr(groups, "_fill_piece", cut)
+    monkeypatch.setattr(membership, "_fill_piece", cut)
     with pytest.raises(KeyboardInterrupt):
         await service.call("POST", PK + "/groups", 201, json={"name": "all", "rule": "dn != x"})
     assert await sizes(service) == {"all": 2}
-    await groups.resume(service.cloud.db, service.cloud.now)
+    await membership.resume(service.cloud.db, service.cloud.hub, service.cloud.now)
     assert await sizes(service) == {"all": 5}
 
 

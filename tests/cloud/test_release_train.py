@@ -134,9 +134,11 @@ async def test_test_devices_first(ten: Fleet) -> None:
 async def test_a_group_that_grows(ten: Fleet) -> None:
     await ten.service.call("POST", PK + "/groups", 201, json={"name": "eu", "rule": "inventory.region = eu"})
     await ten.boards[4].poll(region="eu")
+    await ten.service.cloud.presence.flush()
     await ten.roll_out(group="eu", canary=0)
     assert (await ten.show())["total"] == 1
     await ten.boards[5].poll(region="eu")
+    await ten.service.cloud.presence.flush()
     shown = await ten.show()
     assert (shown["total"], shown["group"]) == (2, "eu")
 
