@@ -39,6 +39,9 @@ from otacloud.storage import Storage
 from otacloud.vault import Vault, load_master_key
 
 ROUTERS = (
+    # Routes are tried in order: what boards call comes first.
+    deviceapi.router,
+    packages.router,
     users.router,
     tokens.router,
     audit.router,
@@ -47,8 +50,6 @@ ROUTERS = (
     groups.router,
     releases.router,
     rollouts.router,
-    deviceapi.router,
-    packages.router,
     health.router,
 )
 
@@ -93,6 +94,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """The background tasks; at the end everything acknowledged is on disk."""
     cloud: Services = app.state.services
     tasks = [
+        asyncio.create_task(cloud.fleet.load()),
         asyncio.create_task(cloud.presence.run()),
         asyncio.create_task(cloud.runner.run(cloud.settings.workers)),
         asyncio.create_task(membership.resume(cloud.db, cloud.hub, cloud.now)),

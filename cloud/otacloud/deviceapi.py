@@ -63,6 +63,42 @@ class AcceptedOut(BaseModel):
     accepted: list[int]
 
 
+async def _current(request: Request, cloud: Cloud) -> Known:
+    """The device behind the bearer token."""
+    token = bearer(request, refuse("LOGIN_REFUSED"))
+    claims = cloud.device_auth.claims(token, cloud.now())
+    known = await cloud.fleet.get(claims.device_id)
+    if known is None or known.generation != claims.generation:
+        raise refuse("LOGIN_REFUSED")
+    return known
+
+
+Current = Annotated[Known, Depends(_current)]
+
+
+@router.post("/poll", response_class=JSONResponse)
+async def poll(cloud: Cloud, device: Current, given: polls.PollIn) -> Response:
+    """What there is to do. The answer carries a MAC, so that nobody in between can freeze a board."""
+    await polls.keep(cloud, device, given)
+    decision = await polls.decide(cloud, device, given)
+    interval = device.poll_interval or cloud.settings.poll_interval
+    answer = {
+        "time": cloud.now(),
+        "poll_interval": min(interval, polls.SOON) if decision.soon else interval,
+        "update": decision.update,
+    }
+    body = json.dumps(answer, separators=(",", ":")).encode()
+    nonce = bytes.fromhex(given.nonce)
+    mac = cloud.device_auth.answer_mac(device.ds_sealed, device.pk, device.dn, nonce, body)
+    return Response(body, 200, {"Driblet-Mac": mac}, "application/json")
+
+
+@router.post("/report")
+async def report(cloud: Cloud, device: Current, given: reports.ReportsIn) -> AcceptedOut:
+    """Accepted means written: the board may forget these."""
+    return AcceptedOut(accepted=await reports.take(cloud, device.id, given.reports))
+
+
 @router.post("/challenge")
 async def challenge(cloud: Cloud, given: ChallengeIn) -> ChallengeOut:
     """A nonce for the next 60 s. It costs no look at the database and tells nothing."""
@@ -139,42 +175,6 @@ async def login(cloud: Cloud, given: Handshake) -> LoginOut:
 async def _first_login(cloud: Services, device_id: int) -> None:
     async with cloud.db.write() as session:
         (await session.get_one(Device, device_id)).first_login_at = cloud.now()
-
-
-async def _current(request: Request, cloud: Cloud) -> Known:
-    """The device behind the bearer token."""
-    token = bearer(request, refuse("LOGIN_REFUSED"))
-    claims = cloud.device_auth.claims(token, cloud.now())
-    known = await cloud.fleet.get(claims.device_id)
-    if known is None or known.generation != claims.generation:
-        raise refuse("LOGIN_REFUSED")
-    return known
-
-
-Current = Annotated[Known, Depends(_current)]
-
-
-@router.post("/poll", response_class=JSONResponse)
-async def poll(cloud: Cloud, device: Current, given: polls.PollIn) -> Response:
-    """What there is to do. The answer carries a MAC, so that nobody in between can freeze a board."""
-    await polls.keep(cloud, device, given)
-    decision = await polls.decide(cloud, device, given)
-    interval = device.poll_interval or cloud.settings.poll_interval
-    answer = {
-        "time": cloud.now(),
-        "poll_interval": min(interval, polls.SOON) if decision.soon else interval,
-        "update": decision.update,
-    }
-    body = json.dumps(answer, separators=(",", ":")).encode()
-    nonce = bytes.fromhex(given.nonce)
-    mac = cloud.device_auth.answer_mac(device.ds_sealed, device.pk, device.dn, nonce, body)
-    return Response(body, 200, {"Driblet-Mac": mac}, "application/json")
-
-
-@router.post("/report")
-async def report(cloud: Cloud, device: Current, given: reports.ReportsIn) -> AcceptedOut:
-    """Accepted means written: the board may forget these."""
-    return AcceptedOut(accepted=await reports.take(cloud, device.id, given.reports))
 
 
 @router.post("/log", status_code=204)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sys import intern
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from otacloud import phases
@@ -20,6 +20,8 @@ from otacloud.events import Event, Hub
 from otacloud.models import Device, Product, Release, Rollout, Target
 from otacloud.offers import Gate
 from otacloud.targets import open_place
+
+CHUNK = 2_000  # devices read at once
 
 CORE = ("board", "chip", "version", "image_sha256", "slot", "seq", "agent", "staging", "ram", "codecs")
 
@@ -96,12 +98,15 @@ class Fleet:
         self._db = db
         self._known: dict[int, Known] = {}
         self._loading: Counter[int] = Counter()
+        self._changes = 0
         self._plans: Counter[int] = Counter()
+        self._busy: dict[int, tuple[int, bool]] = {}
         self._gates: dict[int, tuple[int, Gate]] = {}  # when it was looked at, and what was seen
         hub.listen(self._on_event)
 
     def _on_event(self, event: Event) -> None:
         if event.kind == "device":
+            self._changes += 1
             self._known.pop(event.id, None)
             self._loading.pop(event.id, None)
         elif event.kind == "plan":
@@ -122,15 +127,41 @@ class Fleet:
             self._known[device_id] = known
         return known
 
+    async def load(self) -> None:
+        """Reads the whole fleet, a piece at a time: after a start, every board polls within the minute."""
+        after = 0
+        while after >= 0:
+            changes = self._changes
+            async with self._db.read() as session:
+                query = _QUERY.where(Device.id > after).limit(CHUNK)
+                rows = (await session.execute(query)).all()
+            after = rows[-1].id if rows else -1
+            if changes != self._changes:
+                continue  # somebody changed while we read: who polls is read by itself
+            for row in rows:
+                self._known.setdefault(row.id, _known(row))
+
     async def waiting(self, known: Known) -> Waiting | None:
         """The open place of the device under the plan in force."""
         plan = self._plans[known.product_id]
         if known.plan != plan:
-            async with self._db.read() as session:
-                place = await open_place(session, known.id)
+            place = None
+            if await self._is_busy(known.product_id, plan):
+                async with self._db.read() as session:
+                    place = await open_place(session, known.id)
             known.waiting = Waiting.of(*place) if place else None
             known.plan = plan
         return known.waiting
+
+    async def _is_busy(self, product_id: int, plan: int) -> bool:
+        """Whether anything is rolled out to the product; asked once for each plan."""
+        seen = self._busy.get(product_id)
+        if seen is None or seen[0] != plan:
+            query = select(Rollout.id).where(Rollout.product_id == product_id, Rollout.state == "running")
+            async with self._db.read() as session:
+                seen = plan, await session.scalar(query.limit(1)) is not None
+            self._busy[product_id] = seen
+        return seen[1]
 
     def is_closed(self, waiting: Waiting, now: int) -> bool:
         """Whether the rollout's gate was seen closed for this place within this second."""
@@ -141,22 +172,37 @@ class Fleet:
         self._gates[rollout_id] = (now, gate)
 
 
-async def _load(session: AsyncSession, device_id: int) -> Known | None:
-    query = select(Device, Product.pk).join(Product, Product.id == Device.product_id)
-    row = (await session.execute(query.where(Device.id == device_id))).first()
-    if row is None or row[0].access != "approved" or row[0].ds_sealed is None:
-        return None
-    device: Device = row[0]
-    sealed: bytes = row[0].ds_sealed
+_COLUMNS = (
+    *(Device.id, Device.tenant_id, Device.product_id, Product.pk, Device.dn, Device.generation),
+    *(Device.ds_sealed, Device.poll_interval, Device.inventory),
+    *(getattr(Device, name) for name in CORE),
+)
+_QUERY = (
+    select(*_COLUMNS)
+    .join(Product, Product.id == Device.product_id)
+    .where(Device.access == "approved", Device.ds_sealed.is_not(None))
+    .order_by(Device.id)
+)
+
+
+def _known(row: Row[Any]) -> Known:
+    """From a row of _QUERY: plain columns, which cost a fraction of whole objects."""
+    values: tuple[Any, ...] = tuple(row)
+    id_, tenant_id, product_id, pk, dn, generation, sealed, interval, inventory = values[:9]
     return Known(
-        id=device.id,
-        tenant_id=device.tenant_id,
-        product_id=device.product_id,
-        pk=intern(row[1]),
-        dn=device.dn,
-        generation=device.generation,
+        id=id_,
+        tenant_id=tenant_id,
+        product_id=product_id,
+        pk=intern(pk),
+        dn=dn,
+        generation=generation,
         ds_sealed=sealed,
-        poll_interval=device.poll_interval,
-        core=core_of(lambda name: getattr(device, name)),
-        inventory=hash_of(device.inventory),
+        poll_interval=interval,
+        core=tuple(_shared(value) for value in values[9:]),
+        inventory=hash_of(inventory),
     )
+
+
+async def _load(session: AsyncSession, device_id: int) -> Known | None:
+    row = (await session.execute(_QUERY.where(Device.id == device_id))).first()
+    return _known(row) if row else None

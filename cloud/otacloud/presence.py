@@ -5,17 +5,21 @@ from collections.abc import Callable
 from typing import Any
 
 import structlog
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 
 from otacloud.db import Database
 from otacloud.events import Event, Hub
 from otacloud.membership import place
-from otacloud.models import Device
+from otacloud.models import Base, Device
 
 log = structlog.get_logger()
 
 INTERVAL = 1.0
 CHUNK = 500  # devices in one transaction
+
+# Plain SQL for many rows: whole objects would cost most of what the service can do.
+_DEVICES = Base.metadata.tables["devices"]
+_SEEN = update(_DEVICES).where(_DEVICES.c.id == bindparam("device")).values(last_seen_at=bindparam("seen"))
 
 
 class Presence:
@@ -43,7 +47,8 @@ class Presence:
         while self._seen:
             part = dict(list(self._seen.items())[:CHUNK])
             async with self._db.write() as session:
-                await session.execute(update(Device), [{"id": d, "last_seen_at": s} for d, s in part.items()])
+                connection = await session.connection()
+                await connection.execute(_SEEN, [{"device": d, "seen": s} for d, s in part.items()])
             _forget(self._seen, part)
         while self._said:
             told = dict(list(self._said.items())[:CHUNK])

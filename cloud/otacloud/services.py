@@ -38,7 +38,8 @@ class Services:
     now: Callable[[], int] = field(default=unix_time)
 
 
-def services(request: Request) -> Services:
+async def services(request: Request) -> Services:
+    """Async, though it waits for nothing: FastAPI would run a plain function in a thread, for each call."""
     found: Services = request.app.state.services
     return found
 
