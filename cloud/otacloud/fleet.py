@@ -97,7 +97,7 @@ class Fleet:
     def __init__(self, db: Database, hub: Hub) -> None:
         self._db = db
         self._known: dict[int, Known] = {}
-        self._loading: Counter[int] = Counter()
+        self._loading: dict[int, object] = {}  # a mark for each read under way
         self._changes = 0
         self._plans: Counter[int] = Counter()
         self._busy: dict[int, tuple[int, bool]] = {}
@@ -119,12 +119,14 @@ class Fleet:
         known = self._known.get(device_id)
         if known is not None:
             return known
-        self._loading[device_id] += 1
+        mark = self._loading[device_id] = object()
         async with self._db.read() as session:
             known = await _load(session, device_id)
-        # An event that came while we read may be about what we read too early.
-        if self._loading.pop(device_id, 0) and known is not None:
-            self._known[device_id] = known
+        # An event that came while we read may be about what we read too early: then it is not kept.
+        if self._loading.get(device_id) is mark:
+            del self._loading[device_id]
+            if known is not None:
+                self._known[device_id] = known
         return known
 
     async def load(self) -> None:

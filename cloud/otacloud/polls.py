@@ -75,7 +75,7 @@ async def keep(cloud: Services, known: Known, poll: PollIn) -> None:
         cloud.hub.publish(known.tenant_id, Event("device", known.id))
     elif said != known.inventory:
         known.inventory = said
-        cloud.presence.said(known.id, poll.inventory)
+        cloud.presence.said(known.id, known.product_id, poll.inventory)
 
 
 async def decide(cloud: Services, known: Known, poll: PollIn) -> Decision:

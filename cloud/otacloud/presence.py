@@ -2,15 +2,16 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from sqlalchemy import bindparam, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from otacloud.db import Database
 from otacloud.events import Event, Hub
 from otacloud.membership import place
-from otacloud.models import Base, Device
+from otacloud.models import Base, Device, Group
 
 log = structlog.get_logger()
 
@@ -19,7 +20,14 @@ CHUNK = 500  # devices in one transaction
 
 # Plain SQL for many rows: whole objects would cost most of what the service can do.
 _DEVICES = Base.metadata.tables["devices"]
-_SEEN = update(_DEVICES).where(_DEVICES.c.id == bindparam("device")).values(last_seen_at=bindparam("seen"))
+_ONE = update(_DEVICES).where(_DEVICES.c.id == bindparam("device"))
+_SEEN = _ONE.values(last_seen_at=bindparam("seen"))
+_SAID = _ONE.values(inventory=bindparam("said"))
+
+
+class Said(NamedTuple):
+    product_id: int
+    inventory: dict[str, Any]
 
 
 class Presence:
@@ -30,13 +38,13 @@ class Presence:
         self._hub = hub
         self._now = now
         self._seen: dict[int, int] = {}
-        self._said: dict[int, dict[str, Any]] = {}
+        self._said: dict[int, Said] = {}
 
     def saw(self, device_id: int, now: int) -> None:
         self._seen[device_id] = now
 
-    def said(self, device_id: int, inventory: dict[str, Any]) -> None:
-        self._said[device_id] = inventory
+    def said(self, device_id: int, product_id: int, inventory: dict[str, Any]) -> None:
+        self._said[device_id] = Said(product_id, inventory)
 
     def last(self, device_id: int) -> int | None:
         """What is not written yet."""
@@ -45,21 +53,32 @@ class Presence:
     async def flush(self) -> None:
         """Writes what has gathered; what cannot be written stays for the next time."""
         while self._seen:
-            part = dict(list(self._seen.items())[:CHUNK])
+            seen = dict(list(self._seen.items())[:CHUNK])
+            rows = [{"device": device_id, "seen": at} for device_id, at in seen.items()]
             async with self._db.write() as session:
-                connection = await session.connection()
-                await connection.execute(_SEEN, [{"device": d, "seen": s} for d, s in part.items()])
-            _forget(self._seen, part)
+                await (await session.connection()).execute(_SEEN, rows)
+            _forget(self._seen, seen)
         while self._said:
-            told = dict(list(self._said.items())[:CHUNK])
+            said = dict(list(self._said.items())[:CHUNK])
             async with self._db.write() as session:
-                rows = (await session.scalars(select(Device).where(Device.id.in_(told)))).all()
-                for device in rows:
-                    device.inventory = told[device.id]
-                    await place(session, device, self._now())
-            _forget(self._said, told)
-            for device in rows:
+                moved = await self._write_inventory(session, said)
+            _forget(self._said, said)
+            for device in moved:
                 self._hub.publish(device.tenant_id, Event("device", device.id))
+
+    async def _write_inventory(self, session: AsyncSession, said: dict[int, Said]) -> list[Device]:
+        """Also moves devices between groups whose rules ask for inventory; those that may have moved."""
+        rows = [{"device": device_id, "said": each.inventory} for device_id, each in said.items()]
+        await (await session.connection()).execute(_SAID, rows)
+        asking = select(Group.product_id).where(Group.rule.contains("inventory.")).distinct()
+        products = set(await session.scalars(asking))
+        ids = [device_id for device_id, each in said.items() if each.product_id in products]
+        if not ids:
+            return []
+        moved = list(await session.scalars(select(Device).where(Device.id.in_(ids))))
+        for device in moved:
+            await place(session, device, self._now())
+        return moved
 
     async def run(self) -> None:
         while True:
