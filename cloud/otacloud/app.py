@@ -10,6 +10,7 @@ from fastapi.routing import APIRoute
 from otacloud import (
     audit,
     auth,
+    channels,
     deviceapi,
     devices,
     errors,
@@ -25,6 +26,7 @@ from otacloud import (
 )
 from otacloud.console import routes as console
 from otacloud.db import Database
+from otacloud.deliveries import Deliverer
 from otacloud.deviceauth import DeviceAuth
 from otacloud.engine import Engine, ProcessEngine
 from otacloud.events import Hub
@@ -45,6 +47,7 @@ ROUTERS = (
     users.router,
     tokens.router,
     audit.router,
+    channels.router,
     products.router,
     devices.router,
     groups.router,
@@ -78,6 +81,7 @@ def build_services(
         fleet=Fleet(db, hub),
         runner=Runner(db, storage, vault, hub, engine, now),
         device_auth=DeviceAuth(vault),
+        deliverer=Deliverer(db, vault, settings, now),
         metrics=Metrics(),
         now=now,
     )
@@ -97,6 +101,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         asyncio.create_task(cloud.fleet.load()),
         asyncio.create_task(cloud.presence.run()),
         asyncio.create_task(cloud.runner.run(cloud.settings.workers)),
+        asyncio.create_task(cloud.deliverer.run()),
         asyncio.create_task(membership.resume(cloud.db, cloud.hub, cloud.now)),
     ]
     try:

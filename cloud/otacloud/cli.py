@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from otaboards import console
 
-from otacloud import commands
+from otacloud import fleetcommands, releasecommands, teamcommands
 
 if TYPE_CHECKING:
     from otacloud.settings import Settings
 
 app = typer.Typer()
-app.add_typer(commands.user, name="user")
-app.add_typer(commands.token, name="token")
-app.add_typer(commands.audit, name="audit")
-app.add_typer(commands.product, name="product")
-app.add_typer(commands.device, name="device")
-app.add_typer(commands.group, name="group")
-app.add_typer(commands.release, name="release")
-app.add_typer(commands.rollout, name="rollout")
+app.add_typer(teamcommands.user, name="user")
+app.add_typer(teamcommands.token, name="token")
+app.add_typer(teamcommands.audit, name="audit")
+app.add_typer(fleetcommands.product, name="product")
+app.add_typer(fleetcommands.device, name="device")
+app.add_typer(fleetcommands.group, name="group")
+app.add_typer(releasecommands.release, name="release")
+app.add_typer(releasecommands.rollout, name="rollout")
 
 
 @app.command()

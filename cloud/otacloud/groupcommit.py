@@ -49,7 +49,11 @@ class GroupCommit:
 
     async def _begin(self) -> _Batch:
         connection = await self._engine.connect()
-        await connection.begin()
+        try:
+            await connection.begin()
+        except BaseException:
+            await connection.close()
+            raise
         self._open = _Batch(connection)
         return self._open
 

@@ -12,6 +12,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from otacloud import keys
+from otacloud.alarms import sound
 from otacloud.db import Database
 from otacloud.engine import Engine, WorkerDied
 from otacloud.errors import refuse
@@ -101,6 +102,14 @@ async def add_jobs(session: AsyncSession, release: Release, bases: list[str], no
         key = await keys.current_key(session, product.id)
         session.add_all(new_job(release, product.pk, key.kid, base, now) for base in missing)
     return len(missing)
+
+
+async def _sound_failure(session: AsyncSession, job: Job, problem: OtaError, now: int) -> None:
+    pk, version = job.options["product"], job.options["version"]
+    what = "a delta" if job.base_sha256 else "the full package"
+    text = f"{pk}: {what} of {version} could not be made: {problem}"
+    data = {"version": version, "base_sha256": job.base_sha256, "error": problem.name}
+    await sound(session, job.tenant_id, job.product_id, "job.failed", f"{pk}/{version}", text, now, **data)
 
 
 async def full_failed(session: AsyncSession, release: Release) -> bool:
@@ -225,3 +234,4 @@ class Runner:
                 row.finished_at = self._now()
                 row.code = problem.code
                 row.detail = problem.evidence
+                await _sound_failure(session, row, problem, self._now())

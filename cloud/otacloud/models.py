@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from otacloud.schemas import Role
+from otacloud.schemas import ChannelKind, DeliveryState, Role
 
 # SQLite numbers rows by itself only for INTEGER PRIMARY KEY.
 RowId = BigInteger().with_variant(Integer, "sqlite")
@@ -108,6 +108,7 @@ class Product(TenantRow):
     approvals: Mapped[int] = mapped_column(
         default=0, server_default="0"
     )  # people that must agree to a rollout
+    silent_after: Mapped[int] = mapped_column(default=0, server_default="0")  # seconds; 0: no alarm
     verify_first: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
@@ -317,3 +318,37 @@ class DeviceLog(TenantRow):
     __tablename__ = "device_logs"
     device_id: Mapped[int] = mapped_column(ForeignKey("devices.id"), index=True)
     text: Mapped[str] = mapped_column(Text)
+
+
+class Channel(TenantRow):
+    """Where alarms go."""
+
+    __tablename__ = "channels"
+    kind: Mapped[ChannelKind] = mapped_column(String(16))
+    target: Mapped[str] = mapped_column(String(512))  # a URL, or an e-mail address
+    kinds: Mapped[list[str]]  # of alarms
+    secret_sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    disabled_at: Mapped[int | None]
+
+
+class Alarm(TenantRow):
+    __tablename__ = "alarms"
+    product_id: Mapped[int] = mapped_column(ForeignKey("products.id"))
+    kind: Mapped[str] = mapped_column(String(32))
+    object: Mapped[str] = mapped_column(String(128))
+    text: Mapped[str] = mapped_column(String(512))
+    data: Mapped[dict[str, Any]]
+    acknowledged_by: Mapped[str | None] = mapped_column(String(80))
+
+
+class Delivery(TenantRow):
+    """One alarm to one channel, until it has arrived or been tried often enough."""
+
+    __tablename__ = "deliveries"
+    __table_args__ = (Index(None, "state", "next_at"),)
+    alarm_id: Mapped[int] = mapped_column(ForeignKey("alarms.id"), index=True)
+    channel_id: Mapped[int] = mapped_column(ForeignKey("channels.id"))
+    state: Mapped[DeliveryState] = mapped_column(String(16))
+    attempts: Mapped[int] = mapped_column(default=0)
+    next_at: Mapped[int]
+    problem: Mapped[str] = mapped_column(String(256), default="")

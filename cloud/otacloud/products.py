@@ -26,6 +26,7 @@ def _out(product: Product, key: SigningKey) -> ProductOut:
         registration=product.registration,
         approvals=product.approvals,
         verify_first=product.verify_first,
+        silent_after=product.silent_after,
         kid=key.kid,
         public_key=key.public_key.hex(),
     )

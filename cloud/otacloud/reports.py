@@ -8,9 +8,10 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from otacloud import targets
+from otacloud.alarms import sound
 from otacloud.errors import explain
 from otacloud.events import Event
-from otacloud.models import Device, Report, Target
+from otacloud.models import Device, Product, Report, Target
 from otacloud.services import Services
 
 State = Literal[
@@ -88,6 +89,8 @@ async def _take_one(session: AsyncSession, device: Device, report: ReportIn, now
         _show(device, report, now)
     if not changed and report.state not in FINAL:
         return None
+    if report.state == "reverted":
+        await _sound_revert(session, device, report, now)
     target = await _place(session, device.id, report)
     rollout_id = target.rollout_id if target else None
     session.add(_row(device, report, rollout_id, now))
@@ -99,6 +102,15 @@ async def _take_one(session: AsyncSession, device: Device, report: ReportIn, now
         words = explain(report.code)["name"] if report.code else report.state
         await targets.settle(session, target.rollout_id, device, result, report.code, words, now)
     return target.rollout_id
+
+
+async def _sound_revert(session: AsyncSession, device: Device, report: ReportIn, now: int) -> None:
+    product = await session.get_one(Product, device.product_id)
+    name = explain(report.code)["name"] if report.code else "no reason given"
+    named = f"{product.pk}/{device.dn}"
+    text = f"{named} went back from {report.version or 'a new release'}: {name}"
+    data = {"dn": device.dn, "version": report.version, "code": report.code, "error": name}
+    await sound(session, device.tenant_id, product.id, "device.reverted", named, text, now, **data)
 
 
 def _show(device: Device, report: ReportIn, now: int) -> None:

@@ -17,6 +17,9 @@ RolloutState = Literal["draft", "running", "paused", "stopped", "done"]
 TargetState = Literal["waiting", "offered", "deferred", "confirmed", "failed", "unneeded"]
 
 
+ChannelKind = Literal["webhook", "email"]
+AlarmKind = Literal["device.reverted", "device.silent", "rollout.stopped", "job.failed"]
+DeliveryState = Literal["queued", "done", "failed"]
 Role = Literal["viewer", "operator", "manager", "owner"]
 Password = Annotated[SecretStr, Field(min_length=10, max_length=128)]
 
@@ -74,6 +77,54 @@ class TokenList(BaseModel):
     tokens: list[TokenOut]
 
 
+class ChannelIn(BaseModel):
+    kind: ChannelKind
+    target: str = Field(min_length=3, max_length=512, description="A URL (https), or an e-mail address.")
+    kinds: list[AlarmKind] = Field(min_length=1, description="Alarms that go there.")
+
+
+class ChannelOut(BaseModel):
+    id: int
+    kind: ChannelKind
+    target: str
+    kinds: list[str]
+    disabled: bool
+
+
+class ChannelSecret(ChannelOut):
+    secret: str | None = Field(
+        description="Of a webhook, shown this once. "
+        "Driblet-Signature is t=TIME,v1=HMAC-SHA256(secret, TIME.BODY), in hex."
+    )
+
+
+class ChannelList(BaseModel):
+    channels: list[ChannelOut]
+
+
+class DeliveryOut(BaseModel):
+    target: str
+    state: DeliveryState
+    attempts: int
+    problem: str
+
+
+class AlarmOut(BaseModel):
+    id: int
+    product: str
+    kind: str
+    object: str
+    text: str
+    data: dict[str, Any]
+    created_at: int
+    acknowledged_by: str | None
+    deliveries: list[DeliveryOut]
+
+
+class AlarmList(BaseModel):
+    alarms: list[AlarmOut]
+
+
 class AuditOut(BaseModel):
     number: int
     created_at: int
@@ -121,6 +172,12 @@ class ProductChange(BaseModel):
     approvals: int | None = Field(
         None, ge=0, le=2, description="People other than its maker that must agree before a rollout starts."
     )
+    silent_after: int | None = Field(
+        None,
+        ge=0,
+        le=30 * 86_400,
+        description="Seconds of silence of a device that raise an alarm; 0: never.",
+    )
     verify_first: bool | None = Field(
         None, description="A device of a test group must have confirmed a release before others may have it."
     )
@@ -133,6 +190,7 @@ class ProductOut(BaseModel):
     registration: Registration
     approvals: int
     verify_first: bool
+    silent_after: int
     kid: str = Field(description="Id of the key that signs, 16 hex digits.")
     public_key: str = Field(description="X || Y, 128 hex digits: what goes into the firmware.")
 

@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from otacloud.db import Database
+from otacloud.deliveries import Deliverer
 from otacloud.deviceauth import DeviceAuth
 from otacloud.events import Hub
 from otacloud.fleet import Fleet
@@ -34,6 +35,7 @@ class Services:
     fleet: Fleet
     runner: Runner
     device_auth: DeviceAuth
+    deliverer: Deliverer
     metrics: Metrics
     now: Callable[[], int] = field(default=unix_time)
 

@@ -36,6 +36,14 @@ class Settings(BaseSettings):
         86_400, ge=10, description="Seconds after which a silent board no longer counts as being in flight."
     )
     max_image_size: int = Field(16 * 2**20, ge=4_096, description="Bytes that an uploaded image may have.")
+    smtp_url: SecretStr | None = Field(
+        None,
+        description="Mail server of alarms: `smtp://user:password@host:587` (STARTTLS) or `smtps://...`.",
+    )
+    mail_from: str = Field("driblet@localhost", description="Sender of alarms.")
+    outgoing_hosts: list[str] = Field(
+        [], description="JSON list of hosts that webhooks may call though they are not public, or by http."
+    )
     workers: int = Field(1, ge=1, le=64, description="Processes that make packages.")
     log_json: bool = Field(False, description="Log as JSON lines rather than for people.")
     secure_cookies: bool = Field(False, description="Console cookies over HTTPS only; set by `--cert`.")

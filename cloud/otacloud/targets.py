@@ -7,7 +7,8 @@ from sqlalchemy import BigInteger, Select, exists, func, insert, literal, or_, s
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from otacloud import phases
-from otacloud.models import Device, Group, Member, Release, Rollout, Target
+from otacloud.alarms import sound
+from otacloud.models import Device, Group, Member, Product, Release, Rollout, Target
 from otacloud.offers import Gate
 
 OPEN = ("waiting", "offered", "deferred")  # states that may still lead to an offer
@@ -209,6 +210,7 @@ async def _move(session: AsyncSession, rollout: Rollout, failure: str, now: int)
         failed = select(Target.device_id).where(here, Target.state == "failed").limit(limit)
         if limit and await _count(session, failed) >= limit:
             _finish(rollout, "stopped", failure, now)
+            await _sound_stop(session, rollout, failure, now)
             return
     if await session.scalar(select(Target.device_id).where(here, Target.state.in_(OPEN)).limit(1)) is None:
         _finish(rollout, "done", "", now)
@@ -233,6 +235,15 @@ async def _is_over(session: AsyncSession, rollout: Rollout, phase: phases.Phase,
         if phases.is_reached(phase, rollout.total, progress):
             rollout.reached_at = now
     return phases.has_soaked(phase, rollout.reached_at, now)
+
+
+async def _sound_stop(session: AsyncSession, rollout: Rollout, failure: str, now: int) -> None:
+    product = await session.get_one(Product, rollout.product_id)
+    release = await session.get_one(Release, rollout.release_id)
+    text = f"{product.pk}: the rollout of {release.version} stopped by itself: {failure}"
+    named = f"{product.pk}/{rollout.id}"
+    data = {"rollout": rollout.id, "version": release.version, "why": failure}
+    await sound(session, rollout.tenant_id, product.id, "rollout.stopped", named, text, now, **data)
 
 
 def _finish(rollout: Rollout, state: str, why: str, now: int) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from otacloud import auth, docs
+from otacloud import alarms, auth, docs
 from otacloud.models import Tenant
 
 from tests.cloud.kit import Service, image, joined
@@ -20,13 +20,14 @@ BODIES: dict[str, Any] = {
     "POST /api/v1/users": {"name": "eve", "role": "viewer", "password": "long enough a password"},
     "PATCH /api/v1/users/{name}": {"role": "viewer"},
     "POST /api/v1/tokens": {"name": "ci", "role": "viewer"},
+    "POST /api/v1/channels": {"kind": "email", "target": "ops@example.com", "kinds": ["job.failed"]},
 }
 NAMES = {
     **{"pk": "thermostat", "dn": "kitchen", "version": "1.0.0", "rollout_id": "1"},
-    **{"name": "ada", "token_id": "2"},
+    **{"name": "ada", "token_id": "2", "channel_id": "1", "alarm_id": "1"},
 }
 PASSWORD = "correct horse battery"
-OWNERS_ONLY = ("/secret", "/users", "/tokens", "/audit", "/audit/check")  # of what only looks
+NOT_FOR_VIEWERS = ("/secret", "/users", "/tokens", "/channels", "/audit", "/audit/check")  # though only looks
 
 
 def endpoints() -> Iterator[tuple[str, str]]:
@@ -64,6 +65,9 @@ async def full(service: Service) -> Service:
     await service.call("POST", "/products/thermostat/groups", 201, json={"name": "ada"})
     body = {"name": "ada", "role": "manager", "password": PASSWORD}
     await service.call("POST", "/users", 201, json=body)
+    await service.call("POST", "/channels", 201, json=BODIES["POST /api/v1/channels"])
+    async with service.cloud.db.write() as session:
+        await alarms.sound(session, 1, 1, "job.failed", "thermostat/1.0.0", "not made", 0)
     return service
 
 
@@ -102,7 +106,7 @@ async def test_a_viewer_changes_nothing_and_sees_no_secret(full: Service) -> Non
     token = await token_of(full, "viewer")
     for method, path in ALL:
         status = await call(full, method, path, token)
-        expected = 403 if method != "GET" or path.endswith(OWNERS_ONLY) else 200
+        expected = 403 if method != "GET" or path.endswith(NOT_FOR_VIEWERS) else 200
         assert status == expected, (method, path)
 
 
