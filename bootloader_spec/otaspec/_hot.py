@@ -49,6 +49,10 @@ _RG = const(23)  # newest of the 9 ranges
 _B24 = const(24)  # base >> 24
 _OUTSIDE = const(26)  # 1: the window lies outside every segment
 _RG0 = const(27)  # 9 ranges: address, length, displacement
+_LC = const(54)  # literals: 0 data, else code of CPU 1, 3 or 4
+_LJ = const(55)  # byte of the instruction
+_LN = const(56)  # its length
+_LK = const(57)  # its kind
 
 _PBN = const(128)
 _LIT0 = const(800)  # where tables lie in _MD: see address.py
@@ -228,14 +232,50 @@ def tree(s, base: int, a: int, mul: int) -> int:
 
 
 @micropython.viper
+def follow(s, b: int):
+    """After literal b in code: where we are in which instruction (PATCH.md 9)."""
+    c = ptr32(s[_C])
+    j = int(c[_LJ])
+    if int(c[_LC]) == 4:
+        if j:
+            c[_LK] = b >> 3
+        return
+    if j == 0:
+        n = 3
+        if int(c[_LC]) == 3:
+            n = 4
+            k = b >> 2 & 31
+            if b & 3 != 3:
+                n = 2
+                k = 32 + (b & 3)
+        else:
+            k = b & 15
+            if k > 7 and k < 14:
+                n = 2
+        c[_LK] = k
+        c[_LN] = n
+    j += 1
+    if j == int(c[_LN]):
+        j = 0
+    c[_LJ] = j
+
+
+@micropython.viper
 def literals(s, n: int, q: int):
-    """n literals for position q into the page, small profile."""
+    """n literals for position q into the page, all in code or all in data, small profile."""
     c = ptr32(s[_C])
     pg = ptr8(s[_PG])
     o = int(c[_O])
+    k = int(c[_LC])
     n += o
     while o < n:
-        pg[o] = int(tree(s, _LIT0, (q & 3) << 8, 1))
+        if k == 4:
+            c[_LJ] = q & 1
+        x = int(c[_LJ]) if k else q & 3
+        x = int(tree(s, _LIT0, x << 8, 1))
+        pg[o] = x
+        if k:
+            follow(s, x)
         o += 1
         q += 1
     c[_O] = o

@@ -2,27 +2,33 @@
 
 from micropython import const
 
+from otaspec._hot import follow
+
 _C = const(0)
 _MD = const(1)
 _PB = const(2)
 _PG = const(3)
 _REFILL = const(11)
-_WT = const(12)  # array i, 16: weights
+_WT = const(12)  # array i, 30: weights; of a bit, its three models and what they say, stretched
 
 _RANGE = const(0)
 _CODE = const(1)
 _K = const(2)
 _O = const(6)
+_LC = const(54)
+_LJ = const(55)
+_LK = const(57)
 
 _PBN = const(128)
 _LIT0 = const(800)
 _LIT1 = const(3192)
+_LIT2 = const(5240)
 _RATES = b"\x9a\x62\x46\x38\x2e\x27\x22\x1e\x1b\x18\x15\x12\x0f\x0c\x0a\x10"
 
 
 @micropython.viper
-def tree(s, q: int, prev: int) -> int:
-    """One literal of the normal profile: two models mixed bit by bit (PATCH.md 9)."""
+def tree(s, x0: int, y: int, prev: int) -> int:
+    """One literal of the normal profile: three models mixed bit by bit (PATCH.md 9)."""
     c = ptr32(s[_C])
     if int(c[_K]) > _PBN - 16:
         s[_REFILL]()
@@ -71,21 +77,21 @@ def tree(s, q: int, prev: int) -> int:
     k = int(c[_K])
     w = 0
     while v < 256:
-        i = _LIT0 + ((q & 3) << 8) + v
-        j = _LIT1 + ((prev * 0x9E5 + v * 0x265) & 1023)
-        m1 = int(md[i])
-        m2 = int(md[j])
-        p = m1 >> 8
-        if p > 127:
-            s1 = int(tb[2 * p - 256]) | int(tb[2 * p - 255]) << 8
-        else:
-            s1 = 0 - (int(tb[254 - 2 * p]) | int(tb[255 - 2 * p]) << 8)
-        p = m2 >> 8
-        if p > 127:
-            s2 = int(tb[2 * p - 256]) | int(tb[2 * p - 255]) << 8
-        else:
-            s2 = 0 - (int(tb[254 - 2 * p]) | int(tb[255 - 2 * p]) << 8)
-        p = (s1 * int(wt[w]) + s2 * int(wt[w + 8])) >> 16
+        wt[24] = _LIT0 + (x0 << 8) + v
+        wt[25] = _LIT1 + ((y * 0x9E5 + v * 0x265) & 2047)
+        wt[26] = _LIT2 + ((prev * 0x9E5 + v * 0x265) & 1023)
+        p = 0
+        n = 0
+        while n < 3:
+            b = int(md[int(wt[24 + n])]) >> 8
+            if b > 127:
+                b = int(tb[2 * b - 256]) | int(tb[2 * b - 255]) << 8
+            else:
+                b = 0 - (int(tb[254 - 2 * b]) | int(tb[255 - 2 * b]) << 8)
+            wt[27 + n] = b
+            p += b * int(wt[w + 8 * n])
+            n += 1
+        p >>= 16
         if p < 0:
             p = 0 - p
             if p > 2047:
@@ -107,28 +113,27 @@ def tree(s, q: int, prev: int) -> int:
             r -= b
             p = p * -12
             v = v << 1
-        # weights and models learn, the first, then the second
-        n = w
-        while n < 16:
-            b = int(wt[n]) + ((s1 * p + 8192) >> 14)
+        # weights and models learn
+        n = 0
+        while n < 3:
+            b = int(wt[w + 8 * n]) + ((int(wt[27 + n]) * p + 8192) >> 14)
             if b > 262143:
                 b = 262143
             if b < -262143:
                 b = -262143
-            wt[n] = b
-            s1 = s2
-            b = m1 & 15
-            m1 >>= 4
+            wt[w + 8 * n] = b
+            i = int(wt[24 + n])
+            m = int(md[i])
+            b = m & 15
+            m >>= 4
             if v & 1:
-                m1 += ((4095 - m1) * int(rt[b]) + 128) >> 8
+                m += ((4095 - m) * int(rt[b]) + 128) >> 8
             else:
-                m1 -= (m1 * int(rt[b]) + 128) >> 8
+                m -= (m * int(rt[b]) + 128) >> 8
             if b < 15:
                 b += 1
-            md[i] = m1 << 4 | b
-            m1 = m2
-            i = j
-            n += 8
+            md[i] = m << 4 | b
+            n += 1
         w += 1
         while r < 0x400000:
             r <<= 8
@@ -142,13 +147,21 @@ def tree(s, q: int, prev: int) -> int:
 
 @micropython.viper
 def mixed(s, n: int, q: int, prev: int):
-    """n literals for position q into the page, normal profile; prev is the byte before."""
+    """n literals for position q into the page, all in code or all in data; prev is the byte before."""
     c = ptr32(s[_C])
     pg = ptr8(s[_PG])
     o = int(c[_O])
+    k = int(c[_LC])
     n += o
     while o < n:
-        prev = int(tree(s, q, prev))
+        if k == 4:
+            c[_LJ] = q & 1
+        if k:
+            j = int(c[_LJ])
+            prev = int(tree(s, j, 256 + (j << 6) + int(c[_LK]), prev))
+            follow(s, prev)
+        else:
+            prev = int(tree(s, q & 3, prev, prev))
         pg[o] = prev
         o += 1
         q += 1

@@ -12,7 +12,7 @@ _PG = const(3)
 _OB = const(4)
 _T = const(5)
 _SG = const(9)
-_BACK = const(13)  # of a low part: bytes back to its LUI or AUIPC, by window index / 4
+_BACK = const(13)  # of a low part: half-words back to its LUI or AUIPC, by window index / 4
 _SET = const(14)  # array H, 32: of each register the window index + 1 of the LUI or AUIPC that set it, or 0
 
 _I = const(3)
@@ -56,13 +56,41 @@ def low(s, i: int, r: int) -> int:
     w = int(b[i + 1]) | int(b[i + 2]) << 8 | int(b[i + 3]) << 16  # bits 8 .. 31
     v = 4096
     if w >> 7 & 31 == r:
-        if op == 0x03 or op == 0x67 or (op == 0x13 and w & 0x70 == 0):
+        if op == 0x03 or op == 0x07 or op == 0x67 or (op == 0x13 and w & 0x70 == 0):
             v = w >> 12
-        elif op == 0x23:
+        elif op == 0x23 or op == 0x27:
             v = w >> 17 << 5 | (w & 15) << 1 | int(b[i]) >> 7
         if v < 4096 and v & 0x800 != 0:
             v -= 4096
     return v
+
+
+@micropython.viper
+def writes(s, i: int) -> int:
+    """The register that the instruction at i writes, or 0."""
+    b = ptr8(s[_OB])
+    b0 = int(b[i])
+    r = b0 >> 7 | (int(b[i + 1]) & 15) << 1
+    f = int(b[i + 1]) >> 5
+    k = b0 & 3
+    if k == 3:
+        k = b0 & 0x7F
+        if k == 0x07 or k == 0x23 or k == 0x27 or k == 0x63:
+            r = 0
+    elif k == 0:
+        r = 0
+        if f == 0 or f == 2 or (f == 4 and int(b[i + 1]) & 0x1C < 8):
+            r = 8 + (b0 >> 2 & 7)
+    elif k == 1:
+        if f == 1:
+            r = 1
+        elif f == 4:
+            r = 8 + (r & 7)
+        elif f > 4:
+            r = 0
+    elif f != 0 and f != 2 and (f != 4 or b0 >> 2 & 31 == 0):
+        r = 0
+    return r
 
 
 @micropython.viper
@@ -74,16 +102,14 @@ def first_use(s, i: int, r: int) -> int:
     n = 24
     while n != 0 and i + 4 <= sl:
         n -= 1
-        if int(b[i]) & 3 != 3:
-            i += 2
-            continue
-        v = int(low(s, i, r))
+        v = 4096
+        if int(b[i]) & 3 == 3:
+            v = int(low(s, i, r))
         if v < 4096:
             return v
-        v = int(b[i]) & 0x7F
-        if v != 0x23 and v != 0x63 and int(b[i]) >> 7 | (int(b[i + 1]) & 15) << 1 == r:
+        if int(writes(s, i)) == r:
             break
-        i += 4
+        i += 4 if int(b[i]) & 3 == 3 else 2
     return 4096
 
 
@@ -129,6 +155,7 @@ def parse(s):
         if b0 & 3 != 3:
             if i + 2 <= sl:
                 t[i] = 24 + (int(ob[i + 1]) >> 5)
+                st[int(writes(s, i))] = 0
             i += 2
             continue
         if i + 4 <= sl:
@@ -140,7 +167,7 @@ def parse(s):
                 r = b0 >> 7 | (int(ob[i + 1]) & 15) << 1
                 v = int(upper(s, i))
                 st[r] = 0
-                if v > -0x30000000:
+                if v > -0x30000000 and r != 0:
                     st[r] = i + 1
                     k = int(first_use(s, i + 4, r))
                     if k < 4096:
@@ -151,20 +178,19 @@ def parse(s):
             elif op != 0x63:
                 r = int(ob[i + 1]) >> 7 | (int(ob[i + 2]) & 15) << 1
                 k = int(st[r]) - 1
-                if k >= 0 and i - k < 128:
+                if k >= 0 and i - k < 512:
                     v = int(low(s, i, r))
                     if v < 4096:
                         r = int(ob[k]) & 0x20
                         if r == 0 or int(is_pointer(s, v + int(upper(s, k)))) != 0:
                             u = 8
-                            if op == 0x23:
+                            if op == 0x23 or op == 0x27:
                                 u = 9
                             if r == 0:
                                 u += 2
                             bk = ptr8(s[_BACK])
-                            bk[i >> 2] = i - k
-                if op != 0x23:
-                    st[b0 >> 7 | (int(ob[i + 1]) & 15) << 1] = 0
+                            bk[i >> 2] = i - k >> 1
+                st[int(writes(s, i))] = 0
             t[i] = u
         i += 4
 
@@ -244,7 +270,7 @@ def refer(s, i: int, u: int, oi: int):
         ob = ptr8(s[_OB])
         if u > 7:
             bk = ptr8(s[_BACK])
-            k -= int(bk[i >> 2])
+            k -= int(bk[i >> 2]) << 1
             q = int(low(s, i, int(ob[i + 1]) >> 7 | (int(ob[i + 2]) & 15) << 1))
         else:
             q = int(first_use(s, i + 4, int(ob[i]) >> 7 | (int(ob[i + 1]) & 15) << 1))

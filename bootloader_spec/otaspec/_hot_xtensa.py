@@ -16,6 +16,7 @@ _HB = const(10)
 _READ2 = const(13)  # function: two bytes of OLD at an offset into _B2
 _B2 = const(14)
 _EC = const(15)  # array i, 32: target | 1 if `entry` stands there; -1 unknown
+_PL = const(16)  # array i, 64: slots of literals that went elsewhere: target or -1, displacement
 
 _I = const(3)
 _IE = const(4)
@@ -211,7 +212,11 @@ def refer(s, i: int, u: int, q: int, oi: int):
     dd = int(c[_DD])
     b0 = int(ob[i])
     k = i + oi
-    if u == 22:
+    pl = ptr32(s[_PL])
+    h = (q >> 2 & 31) << 1
+    if u == 4 and int(pl[h]) == q:
+        h = int(pl[h + 1])
+    elif u == 22:
         h = int(local(s, q))
     elif q >= int(c[_CA]) and q < int(c[_CB]):
         h = int(c[_CV])
@@ -282,6 +287,7 @@ def walk(s):
     n1 = int(c[_CB]) - pc0
     if int(c[_CV]) != dd or dd & 3 != 0:
         n1 = n0
+    pl = ptr32(s[_PL])
     u = 0
     m = 0
     while g != 0 and i < stop:
@@ -302,7 +308,7 @@ def walk(s):
             q = int(ob[i + 1]) | int(ob[i + 2]) << 8
             if u == 4:
                 q = ((i + 3) & -4) + (q << 2) - 0x40000
-                if q >= n0 and q < n1:
+                if q >= n0 and q < n1 and int(pl[(q + pc0 >> 2 & 31) << 1]) != q + pc0:
                     i += 3
                     continue
             elif u == 2:
@@ -348,3 +354,20 @@ def walk(s):
     c[_GAP] = g
     c[_O] = i + oi
     c[_REM] = er - i
+
+
+@micropython.viper
+def learn(s):
+    """The unit that ends the page, of type 4, got a residual: keeps where its literal is now (PATCH.md 7)."""
+    c = ptr32(s[_C])
+    ob = ptr8(s[_OB])
+    pg = ptr8(s[_PG])
+    pl = ptr32(s[_PL])
+    i = int(c[_I]) - 3
+    o = int(c[_O]) - 3
+    if int(c[_UM]) == 3 and int(c[_VALID]) != 0 and int(ob[i]) == int(pg[o]):
+        q = ((i + 3) & -4) + ((int(ob[i + 1]) | int(ob[i + 2]) << 8) << 2) + int(c[_PC0]) - 0x40000
+        k = (q >> 2 & 31) << 1
+        pl[k] = q
+        i += int(c[_PC0]) + int(c[_DD])
+        pl[k + 1] = ((i + 3) & -4) + ((int(pg[o + 1]) | int(pg[o + 2]) << 8) << 2) - 0x40000 - q

@@ -9,7 +9,7 @@ import hashlib
 import sys
 
 from otaspec import _hot
-from otaspec.addressinput import Input, collect, const, refuse, segment, signed
+from otaspec.addressinput import Input, behind, collect, const, refuse, segment, signed
 
 # State words, as in _hot.py.
 _I = const(3)
@@ -22,6 +22,10 @@ _UM = const(13)
 _STOP = const(18)
 _RG = const(23)
 _RG0 = const(27)
+_LC = const(54)
+_LJ = const(55)
+_LN = const(56)
+_LK = const(57)
 
 # First model of each table (PATCH.md 8); those of literals and residuals are in _hot.py.
 _LIT = const(384)
@@ -122,6 +126,7 @@ class Decoder(Input):
             literals = n = self.number(_LIT, _MAN_LEN, _TOP)
             if n > end - q:
                 refuse(8)
+            c[_LJ] = c[_LN] = c[_LK] = 0
             while n:
                 m = min(n, _SECTOR - c[_O])
                 self.literals(m, q)
@@ -146,11 +151,25 @@ class Decoder(Input):
         self.close()
 
     def literals(self, n: int, q: int) -> None:
-        o = self.c[_O]
-        if self.s[12]:
-            self.mixed(self.s, n, q, self.page[o - 1] if o else self.before)
-        else:
-            _hot.literals(self.s, n, q)
+        c = self.c
+        table = self.new_table
+        end = q + n
+        while q < end:
+            k = segment(table, q)
+            if k < 0:
+                n = behind(table, q, end)
+                c[_LC] = 0
+            else:
+                n = min(end, q + table[k + 1] - table[k] - (q - table[k + 3]))
+                c[_LC] = table[k + 4]
+            if not c[_LC]:
+                c[_LJ] = c[_LN] = c[_LK] = 0
+            o = c[_O]
+            if self.s[12]:
+                self.mixed(self.s, n - q, q, self.page[o - 1] if o else self.before)
+            else:
+                _hot.literals(self.s, n - q, q)
+            q = n
 
     # Where a copy comes from.
 
@@ -249,6 +268,8 @@ class Decoder(Input):
                 _hot.walk_data(self.s)
             if unit and not c[_GAP]:
                 _hot.residual(self.s)
+                if c[_UT] == 4:
+                    self.hot.learn(self.s)
 
     def _range(self, p: int, q: int) -> None:
         """Enters the copy into the list that local references look at (PATCH.md 7)."""

@@ -30,6 +30,7 @@ _ENTRY = const(25)
 
 # First model of each table: 32 of the tree, 120 of the mantissa. They lie over the models of literals and
 # residuals, which the ops start anew.
+_COUNT = const(800)
 _NSEGS = const(1560)
 _NADDR = const(1712)
 _NLEN = const(1864)
@@ -42,12 +43,12 @@ _HEAD_TOP = const(30)  # largest exponent
 
 _SECTOR = const(4096)
 _MODELS = const(3192)
-_MIX_MODELS = const(1024)
+_MIX_MODELS = const(3072)
 
 
 def memory(mix: int, n: int) -> int:
     """Bytes of decoder data for a map of n entries (PATCH.md 15)."""
-    return 15872 + 8 * n + (2304 if mix else 0)
+    return 16128 + 8 * n + (6464 if mix else 0)
 
 
 def head(d: object, params: dict, size: int, ram: int) -> tuple:
@@ -65,7 +66,7 @@ def head(d: object, params: dict, size: int, ram: int) -> tuple:
     d.s[1] = array("H", range(_MODELS + _MIX_MODELS if mix else _MODELS))
     d.s[3] = bytearray(_SECTOR + 8)
     if mix:
-        d.s[12] = array("i", range(16))
+        d.s[12] = array("i", range(30))
     n = d.patch.size - 4
     sizes = []
     if block:
@@ -81,9 +82,11 @@ def head(d: object, params: dict, size: int, ram: int) -> tuple:
         found = listed(d, cpu)
     else:
         found = _esp(d, cpu)
+        if cpu == _RISCV:
+            found = _cut(d, found)
     _old_table(d, found, cpu)
     collect()
-    _new_table(d, size)
+    _new_table(d, size, cpu)
     n = number(d, _ENTRIES)
     if memory(mix, n) > ram:
         refuse(memory(mix, n), 113)
@@ -152,10 +155,15 @@ def _esp(d: object, cpu: int) -> list:
         end = start + span
         if end > old.size:
             break
-        code = int(cpu != _NONE and address >> 24 in (0x40, 0x42))
-        if not code and address >> 20 in (0x3FF, 0x3FC):
+        described = False
+        if span > 3:
+            old.readinto(start, memoryview(word)[:4])
+            described = word[:4] == b"\x32\x54\xcd\xab"
+        page = address >> 20
+        code = int(cpu != _NONE and (page >> 4 in (0x40, 0x42) or page == 0x4FF) and not described)
+        if page in (0x3FF, 0x3FC, 0x408, 0x4FF):
             span += 0x30000
-        elif not code and 0x3C0 <= address >> 20 < 0x3F8:
+        elif described or 0x3C0 <= page < 0x3F8:
             span += 0x20000
         else:
             span += 0x40
@@ -163,6 +171,29 @@ def _esp(d: object, cpu: int) -> list:
         start = end
     if count > 16:
         refuse(6)
+    return found
+
+
+def _cut(d: object, segments: list) -> list:
+    """The segments, cut where code ends (H0)."""
+    found = []
+    for start, end, address, span, code in segments:
+        n = number(d, _COUNT)
+        if n:
+            n = 4 * n - 4
+            if n > end - start:
+                refuse(5)
+            code = 0
+            if n and n < end - start:
+                found.append((start, start + n, address, n, 1))
+                start += n
+                address += n
+                span -= n
+            elif n:
+                code = 1
+        found.append((start, end, address, span, code))
+    if len(found) > 16:
+        refuse(5)
     return found
 
 
@@ -191,7 +222,7 @@ def _old_table(d: object, found: list, cpu: int) -> None:
     c[_ENTRY] = int(cpu == _WINDOWED)
 
 
-def _new_table(d: object, size: int) -> None:
+def _new_table(d: object, size: int, cpu: int) -> None:
     count = number(d, _NSEGS)
     if count > 16:
         refuse(5)
@@ -209,6 +240,8 @@ def _new_table(d: object, size: int) -> None:
         table[k] = address
         table[k + 1] = address + length
         table[k + 3] = start
+        # what follow() in _hot.py reads: 0 data, else the code's CPU
+        table[k + 4] = (cpu if cpu > 2 else 1) if known and old[k + 4] else 0
 
 
 def _map(d: object, n: int) -> None:

@@ -27,7 +27,7 @@ _OUTSIDE = const(26)
 _RISCV = const(3)
 _THUMB = const(4)
 
-_WORDS = const(54)
+_WORDS = const(58)
 _PATCH_BYTES = const(128)
 _FRESH = const(0x8000)  # p = 2048, n = 0
 _BLOCK = const(1024)
@@ -82,7 +82,7 @@ class Input:
     def __init__(self, old: object, patch: object) -> None:
         self.old = old
         self.patch = patch
-        self.s = [None] * 16
+        self.s = [None] * 17
         self.c = self.s[0] = array("i", range(_WORDS))
         _hot.fill32(self.c, _WORDS, 0)
         self.s[2] = bytearray(_PATCH_BYTES)
@@ -146,7 +146,9 @@ class Input:
         _hot.fill(s[1], len(s[1]), _FRESH)
         _hot.fill32(s[6], 64, 0)
         if s[12]:
-            _hot.fill32(s[12], 16, 19660)
+            _hot.fill32(s[12], 24, 19660)
+        if s[16]:
+            _hot.fill32(s[16], 64, -1)
 
     def number(self, tree: int, k: int, n: int) -> int:
         """EG number: tree and mantissa tables, largest exponent."""
@@ -183,6 +185,7 @@ class Input:
             s[14] = bytearray(2)
             s[15] = array("i", range(32))
             _hot.fill32(s[15], 32, -1)
+            s[16] = array("i", range(64))
         else:
             return
         self.hot = hot

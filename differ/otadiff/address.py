@@ -12,7 +12,7 @@ import numpy as np
 from . import addressmap, costs, cover, forms, patchfile, suffix
 from .addressmap import AddressMap
 from .cover import Cover, Settings
-from .image import Cpu, Image, References, base_of, find_references, parse
+from .image import Cpu, Image, References, base_of, code_ends, cut, find_references, parse
 from .jit import BIT
 from .operands import POINTER
 
@@ -61,12 +61,26 @@ class Pair:
         if self.new.cpu is not self.old.cpu:
             self.old = parse(old, Cpu.NONE)
             self.new = parse(new, Cpu.NONE)
+        if self.old.cpu is Cpu.RISCV:
+            self._cut()
         self.base = base_of(self.old)
         self.references = find_references(self.old, self.base)
         self.new_references = find_references(self.new, self.base)
         self.old_bytes = np.frombuffer(old, np.uint8).copy()
         self.new_bytes = np.frombuffer(new, np.uint8).copy()
         self.targets = self.references.target.astype(np.int64)
+
+    def _cut(self) -> None:
+        """Cuts segments of code and data; the new image's where the old one's are cut."""
+        codes = code_ends(self.old)
+        found = [*code_ends(self.new), *[0] * len(codes)]
+        wanted = [
+            0 if not code else found[i] or 1 + s.size // 4
+            for i, (code, s) in enumerate(zip(codes, self.new.segments, strict=False))
+        ]
+        wanted += [0] * (len(self.new.segments) - len(wanted))
+        self.old = cut(self.old, codes)
+        self.new = cut(self.new, tuple(wanted))
 
     def inputs(self) -> patchfile.Inputs:
         """What a patch is written from, besides cover and map."""

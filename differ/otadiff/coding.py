@@ -7,7 +7,7 @@ Everything here mirrors the decoder's order of events. `state` and `out` belong 
 import numpy as np
 
 from .jit import jit
-from .operands import LOCAL, OUTSIDE, POINTER, SIZE, load, put
+from .operands import LOCAL, OUTSIDE, POINTER, SIZE, X_L32R, load, put, read
 from .rangecoder import PART, PARTS, START, code, costs, put_bit, put_number, put_tree, update
 
 # Parts of a patch in the account of costs.
@@ -33,12 +33,15 @@ _SOME = _AGAIN + 64
 _RES = _SOME + 256
 _LIT0 = _RES + 1024
 _LIT1 = _LIT0 + 1024
-MODELS = _LIT1 + 1024
+_LIT2 = _LIT1 + 2048
+MODELS = _LIT2 + 1024
 
 # Types of units without a reference.
 _UNSYNCED = 15
 _END = 31  # the length in a gap's tree that means "to the end of the copy"
 _RANGES = 9
+_SLOTS = 32
+_RISCV, _THUMB = 3, 4
 
 _X = [0, 4, 3, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 4, 1, 0] + [3] * 8 + [2] * 6 + [3] * 2
 _R = [0, 4, 0, 0, 0, 4, 4, 4, 4, 4, 4, 4, 0, 4, 1, 0] + [4] * 8 + [2] * 8
@@ -76,49 +79,79 @@ def _squash(s: int) -> int:
     return _SQUASH[s >> 4] if s >= 0 else 4096 - _SQUASH[-s >> 4]
 
 
-@jit("void(int64[::1], uint8[::1], uint16[::1], int64[::1], int64, int64, int64)")
+@jit("void(int64[::1], uint8[::1], uint16[::1], int64[::1], int64[::1], int64)")
 def _mixed_bit(
-    state: np.ndarray, out: np.ndarray, models: np.ndarray, weights: np.ndarray, one: int, two: int, bit: int
-) -> None:
-    """A bit of a literal in the normal profile: two models, mixed (section 9)."""
-    s1 = _stretch(models[one] >> 4)
-    s2 = _stretch(models[two] >> 4)
-    p = _squash(min(2047, max(-2047, (s1 * weights[0] + s2 * weights[1]) >> 16)))
-    code(state, out, bit, p)
-    e = ((bit << 12) - p) * 12
-    weights[0] = min(262143, max(-262143, weights[0] + ((s1 * e + 8192) >> 14)))
-    weights[1] = min(262143, max(-262143, weights[1] + ((s2 * e + 8192) >> 14)))
-    update(models, one, bit)
-    update(models, two, bit)
-
-
-@jit("void(int64[::1], uint8[::1], uint16[::1], int64[:,::1], uint8[::1], int64, int64, int64, boolean)")
-def put_literals(
     state: np.ndarray,
     out: np.ndarray,
     models: np.ndarray,
     weights: np.ndarray,
-    new: np.ndarray,
-    start: int,
-    q: int,
-    count: int,
-    mix: bool,
+    places: np.ndarray,
+    bit: int,
 ) -> None:
-    """Literals new[q : q + count] of a block that starts at `start`."""
+    """A bit of a literal in the normal profile: three models, mixed (section 9)."""
+    s1 = _stretch(models[places[0]] >> 4)
+    s2 = _stretch(models[places[1]] >> 4)
+    s3 = _stretch(models[places[2]] >> 4)
+    s = (s1 * weights[0] + s2 * weights[1] + s3 * weights[2]) >> 16
+    p = _squash(min(2047, max(-2047, s)))
+    code(state, out, bit, p)
+    e = ((bit << 12) - p) * 12
+    weights[0] = min(262143, max(-262143, weights[0] + ((s1 * e + 8192) >> 14)))
+    weights[1] = min(262143, max(-262143, weights[1] + ((s2 * e + 8192) >> 14)))
+    weights[2] = min(262143, max(-262143, weights[2] + ((s3 * e + 8192) >> 14)))
+    for place in places:
+        update(models, place, bit)
+
+
+@jit("void(int64[::1], int64, int64)")
+def follow(run: np.ndarray, cpu: int, byte: int) -> None:
+    """After a literal in code: which byte (run[0]) of how many (run[1]) of what (run[2]) comes next."""
+    if cpu == _THUMB:
+        if run[0]:
+            run[2] = byte >> 3
+        return
+    if run[0] == 0 and cpu == _RISCV:
+        long = byte & 3 == 3
+        run[1] = 4 if long else 2
+        run[2] = byte >> 2 & 31 if long else 32 + (byte & 3)
+    elif run[0] == 0:
+        run[2] = byte & 15
+        run[1] = 2 if 8 <= run[2] <= 13 else 3
+    run[0] += 1
+    if run[0] == run[1]:
+        run[0] = 0
+
+
+@jit()
+def put_literals(state, out, models, weights, new, in_code, cpu, run, start, q, count, mix):
+    """Literals new[q : q + count] of a block that starts at `start` (section 9).
+
+    in_code[q]: whether position q stands in code. run: see `follow`; all 0 where a run of literals starts.
+    """
     state[PART] = LITERALS
+    places = np.zeros(3, np.int64)
     for at in range(q, q + count):
         byte = np.int64(new[at])
-        previous = np.int64(new[at - 1]) * 0x9E5 if at > start else 0
+        previous = np.int64(new[at - 1]) if at > start else np.int64(0)
+        if in_code[at] and cpu == _THUMB:
+            run[0] = at & 1
+        x = run[0] if in_code[at] else at & 3
+        y = 256 + (run[0] << 6) + run[2] if in_code[at] else previous
         node = 1
         for i in range(8):
             bit = byte >> (7 - i) & 1
-            one = _LIT0 + ((at & 3) << 8 | node)
+            places[0] = _LIT0 + (x << 8 | node)
             if mix:
-                two = _LIT1 + ((previous + node * 0x265) & 1023)
-                _mixed_bit(state, out, models, weights[i], one, two, bit)
+                places[1] = _LIT1 + ((y * 0x9E5 + node * 0x265) & 2047)
+                places[2] = _LIT2 + ((previous * 0x9E5 + node * 0x265) & 1023)
+                _mixed_bit(state, out, models, weights[i], places, bit)
             else:
-                put_bit(state, out, models, one, bit)
+                put_bit(state, out, models, places[0], bit)
             node = node << 1 | bit
+        if in_code[at]:
+            follow(run, cpu, byte)
+        else:
+            run[:] = 0
 
 
 @jit("int64(int64)")
@@ -149,12 +182,12 @@ def _displacement(t, moved, ranges, newest):
 
 
 @jit()
-def predict(view, size, p, q, count, ranges, newest, predicted, ends, types):
+def predict(view, size, p, q, count, ranges, newest, slots, predicted, ends, types):
     """The units of a copy from old and what the decoder predicts for them.
 
     Fills, by offset in the copy: `predicted` bytes, and `types` and `ends` where a unit starts.
     """
-    old, _, unit, limit, kind, target, apart, moved, old_address, new_address, base = view
+    old, new, unit, limit, kind, target, apart, moved, old_address, new_address, base, _ = view
     k = 0
     while k < count:
         t, end = _unit_end(p + k, unit, limit, size)
@@ -175,7 +208,13 @@ def predict(view, size, p, q, count, ranges, newest, predicted, ends, types):
             move = np.int64(moved[p + k])
             if LOCAL[r]:
                 move = _displacement(was, move, ranges, newest)
+            slot = slots[was >> 2 & (_SLOTS - 1)]
+            if r == X_L32R and slot[0] == was:
+                move = slot[1]
             word = put(r, load(old, p + k, SIZE[r]), was + move, pc, pc - apart[p + k], base)
+            if r == X_L32R and word != load(new, q + k, 3) and word & 255 == new[q + k]:
+                slot[0] = was
+                slot[1] = read(r, load(new, q + k, 3), pc, base) - was
             for i in range(SIZE[r]):
                 predicted[k + i] = word >> (8 * i) & 255
         k = end
@@ -262,7 +301,7 @@ def put_units(
 @jit()
 def _candidates(found, mru, literals, first, q, view, keys, moves):
     """The diagonals that a copy at q most likely has (section 8); returns their number."""
-    old, _, _, _, _, _, _, _, old_address, new_address, _ = view
+    old, _, _, _, _, _, _, _, old_address, new_address, _, _ = view
     n = 0
     wanted = np.empty(8, np.int64)
     w = 0
@@ -341,7 +380,7 @@ def _predict_own(new, start, q, count, predicted, ends, types):
 
 
 @jit()
-def put_block(state, out, view, size, code_at, keys, moves, plan, op, start, end, mix, record):
+def put_block(state, out, view, cpu, code_at, keys, moves, plan, op, start, end, mix, record):
     """The ops of the block new[start : end], from `op` on; returns the index of the next block's first op.
 
     `plan` is cut at block ends. `code_at[p]`: whether position p of old has the contexts of code.
@@ -352,7 +391,10 @@ def put_block(state, out, view, size, code_at, keys, moves, plan, op, start, end
     old = view[0]
     new = view[1]
     models = np.full(MODELS, START, np.uint16)
-    weights = np.full((8, 2), 19660, np.int64)
+    weights = np.full((8, 3), 19660, np.int64)
+    run = np.zeros(3, np.int64)
+    slots = np.full((_SLOTS, 2), -1, np.int64)
+    size = UNIT_SIZE[cpu]
     repeats = np.zeros((32, 2), np.int64)
     ranges = np.zeros((_RANGES, 3), np.int64)
     mru = np.zeros(4, np.int64)
@@ -372,9 +414,10 @@ def put_block(state, out, view, size, code_at, keys, moves, plan, op, start, end
         state[PART] = OP_LITERAL
         put_number(state, out, models, _LIT, _COUNT_MANTISSA, c)
         _charge(state, record, q)
+        run[:] = 0
         while c:
             now = min(c, CELL - q % CELL) if len(record) else c
-            put_literals(state, out, models, weights, new, start, q, now, mix)
+            put_literals(state, out, models, weights, new, view[11], cpu, run, start, q, now, mix)
             _charge(state, record, q)
             q += now
             c -= now
@@ -395,7 +438,7 @@ def put_block(state, out, view, size, code_at, keys, moves, plan, op, start, end
                 last = d
                 newest = (newest + 1) % _RANGES
                 _remember(ranges, newest, view[8][p], view[9][q], count)
-                predict(view, size, p, q, count, ranges, newest, predicted, ends, types)
+                predict(view, size, p, q, count, ranges, newest, slots, predicted, ends, types)
             last_class = put_units(
                 state,
                 out,

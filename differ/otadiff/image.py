@@ -5,13 +5,13 @@ its processor and load address are named by the caller or found from the content
 """
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 import numpy as np
 
 from . import sweep
-from .operands import OUTSIDE
+from .operands import LOCAL, NONE, OUTSIDE, POINTER
 
 
 class Cpu(IntEnum):
@@ -48,6 +48,7 @@ class Image:
     data: bytes
     cpu: Cpu
     segments: tuple[Segment, ...]
+    codes: tuple[int, ...] = ()  # PATCH.md H0, for each segment of the image's headers; RISC-V only
 
     @property
     def raw(self) -> bool:
@@ -62,7 +63,7 @@ class References:
     unit: np.ndarray  # uint8: type of the unit that starts here, 0 for none
     kind: np.ndarray  # uint8: operands.* of the reference that starts here
     target: np.ndarray  # int32: the address it refers to, less the base
-    apart: np.ndarray  # uint8: bytes between its high and its low half
+    apart: np.ndarray  # int16: bytes between its high and its low half
     limit: np.ndarray  # int32: end of the parse block that each position lies in
     code_at: np.ndarray  # bool: whether a position has the contexts of code
     address: np.ndarray  # int32: of each position, less the base, or OUTSIDE
@@ -110,18 +111,70 @@ def _esp_segments(data: bytes) -> tuple[Segment, ...]:
         at += 8
         if at + size > len(data):
             break
-        segments.append(_esp_segment(at, address, size))
+        segments.append(_esp_segment(at, address, data[at : at + size]))
         at += size
     return tuple(segments)
 
 
-def _esp_segment(offset: int, address: int, size: int) -> Segment:
+_APP_DESCRIPTION = struct.pack("<I", 0xABCD5432)
+
+
+def _esp_segment(offset: int, address: int, data: bytes) -> Segment:
     """PATCH.md section 6.1."""
-    page = address >> 20
-    if address >> 24 in (0x40, 0x42):
-        return Segment(offset, address, size, size + 0x40, True)
-    reach = 0x30000 if page in (0x3FF, 0x3FC) else 0x20000 if 0x3C0 <= page < 0x3F8 else 0x40
-    return Segment(offset, address, size, size + reach, False)
+    page, size = address >> 20, len(data)
+    described = data[:4] == _APP_DESCRIPTION
+    executable = (address >> 24 in (0x40, 0x42) or page == 0x4FF) and not described
+    reach = 0x40
+    if page in (0x3FF, 0x3FC, 0x408, 0x4FF):
+        reach = 0x30000
+    elif described or 0x3C0 <= page < 0x3F8:
+        reach = 0x20000
+    return Segment(offset, address, size, size + reach, executable)
+
+
+def cut(image: Image, codes: tuple[int, ...]) -> Image:
+    """The image with each segment cut where code ends: codes[i] as in PATCH.md H0."""
+    parts = []
+    for s, code in zip(image.segments, codes, strict=True):
+        w = 4 * (code - 1)
+        if code == 0:
+            parts.append(s)
+            continue
+        if w:
+            span = w if w < s.size else s.span
+            parts.append(Segment(s.offset, s.address, w, span, True))
+        if w < s.size or not w:
+            parts.append(Segment(s.offset + w, s.address + w, s.size - w, s.span - w, False))
+    return Image(image.data, image.cpu, tuple(parts), codes)
+
+
+def code_ends(image: Image) -> tuple[int, ...]:
+    """H0 for a RISC-V image: where a segment of code has data behind it, found from its contents.
+
+    Jumps and halves of addresses speak for code, aligned pointers and zero words for data; the cut is where
+    both together speak loudest.
+    """
+    base = base_of(image)
+    as_code = find_references(image, base)
+    as_data = Image(image.data, image.cpu, tuple(replace(s, executable=False) for s in image.segments))
+    pointers = find_references(as_data, base).kind == POINTER
+    found = []
+    for s in image.segments:
+        words = s.size // 4
+        if not s.executable or not words:
+            found.append(0)
+            continue
+        here = slice(s.offset, s.offset + 4 * words)
+        code = (as_code.kind[here] != NONE) & (LOCAL[as_code.kind[here]] == 0)
+        word = np.frombuffer(image.data[here], "<u4")
+        data = pointers[here][::4] | (word == 0)
+        score = np.cumsum(code.reshape(-1, 4).sum(axis=1) - data.astype(np.int64))
+        end = int(np.argmax(score)) + 1
+        found.append(1 + end if score[end - 1] - score[-1] >= _CUT_GAIN else 0)
+    return tuple(found)
+
+
+_CUT_GAIN = 16
 
 
 def _detect_raw(data: bytes) -> tuple[Cpu, int | None]:
@@ -178,7 +231,8 @@ def find_references(image: Image, base: int) -> References:
     n = len(image.data)
     data = np.zeros(n + _SLACK, np.uint8)
     data[:n] = np.frombuffer(image.data, np.uint8)
-    unit, kind, apart = (np.zeros(n + _SLACK, np.uint8) for _ in range(3))
+    unit, kind = (np.zeros(n + _SLACK, np.uint8) for _ in range(2))
+    apart = np.zeros(n + _SLACK, np.int16)
     target = np.zeros(n + _SLACK, np.int32)
     address = np.full(n + _SLACK, OUTSIDE, np.int32)
     limit = np.zeros(n + _SLACK, np.int32)

@@ -140,8 +140,8 @@ def read(kind: int, word: int, pc: int, base: int) -> int:
 
 @jit("int64(int64)")
 def low_half(word: int) -> int:
-    """The 12-bit immediate of a load, addi, jalr or (opcode 0x23) store."""
-    if word & 0x7F == 0x23:
+    """The 12-bit immediate of a load, addi, jalr or (opcodes 0x23, 0x27) store."""
+    if word & 0x7B == 0x23:
         return signed((word >> 25) << 5 | (word >> 7 & 31), 12)
     return signed(word >> 20, 12)
 
@@ -169,7 +169,7 @@ def get(
     if kind == R_HI or kind == R_HI_PC:
         low = load(new, q + apart, 4)
         was = load(old, p + apart, 4)
-        if (low ^ was) & ~OPERAND[R_LOW_S if was & 0x7F == 0x23 else R_LOW_I]:
+        if (low ^ was) & ~OPERAND[R_LOW_S if was & 0x7B == 0x23 else R_LOW_I]:
             return UNLIKE
         high = word & 0xFFFFF000
         return (pc + signed(high, 32) if kind == R_HI_PC else high - base) + low_half(low)

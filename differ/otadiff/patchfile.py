@@ -44,7 +44,7 @@ def can_elide(image: Image) -> bool:
 
 def decoder_ram(entries: int, *, mix: bool) -> int:
     """Bytes of data of the reference decoder (PATCH.md section 15)."""
-    return 15872 + 8 * entries + (2304 if mix else 0)
+    return 16128 + 8 * entries + (6464 if mix else 0)
 
 
 def cut(cover: Cover, end: int, block: int) -> Cover:
@@ -101,6 +101,11 @@ class _Head:
             self.round("zaddr", "addr", s.span)
             rangecoder.put_raw(self.state, self.out, int(s.executable), 1)
             at = s.offset + s.size
+
+    def code_ends(self, image: Image) -> None:
+        """H0."""
+        for code in image.codes:
+            self.number("count", code)
 
     def new_segments(self, old: Image, new: Image, base: int) -> None:
         """H7 to H9."""
@@ -163,6 +168,7 @@ def write(
     head = _Head(out)
     if given.old.raw:
         head.old_segments(given.old)
+    head.code_ends(given.old)
     head.new_segments(given.old, given.new, given.base)
     head.map(entries)
     header = bytes([VERSION, MIX if mix else 0, given.old.cpu | given.old.raw << 4 | elide << 5, block])
@@ -213,7 +219,16 @@ def _view(given: Inputs, entries: AddressMap) -> tuple[np.ndarray | int, ...]:
         r.address,
         given.new_address,
         given.base,
+        _in_code(given),
     )
+
+
+def _in_code(given: Inputs) -> np.ndarray:
+    """Which positions of the new image stand in code (PATCH.md section 9)."""
+    found = np.zeros(len(given.new.data) + 8, np.bool_)
+    for old, new in zip(given.old.segments, given.new.segments, strict=False):
+        found[new.offset : new.offset + new.size] = old.executable
+    return found
 
 
 def _put(
@@ -227,11 +242,11 @@ def _put(
     mix: bool,
     record: np.ndarray,
 ) -> int:
-    sizes = coding.UNIT_SIZE[given.old.cpu]
+    cpu = int(given.old.cpu)
     code_at = given.references.code_at
     plan = tuple(cover)
     op: int = coding.put_block(
-        state, out, view, sizes, code_at, entries.keys, entries.moves, plan, *where, mix, record
+        state, out, view, cpu, code_at, entries.keys, entries.moves, plan, *where, mix, record
     )
     return op
 

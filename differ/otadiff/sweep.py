@@ -33,6 +33,7 @@ from .operands import (
 
 BLOCK = 1024
 WARM_UP = 48
+_FAR = 512  # bytes from a high half to its farthest low half
 
 # Types of units that are no reference.
 DATA = 13
@@ -184,7 +185,26 @@ def sweep_xtensa(data, segments, base, index, windowed, unit, kind, target):
 def uses_immediate(word: int) -> bool:
     """Whether a 4-byte RISC-V instruction adds a 12-bit immediate to rs1: addi, load, jalr or store."""
     op = word & 0x7F
-    return (op == 0x13 and word >> 12 & 7 == 0) or op == 0x03 or op == 0x67 or op == 0x23
+    return (op == 0x13 and word >> 12 & 7 == 0) or op == 0x67 or op & 0x5B == 0x03
+
+
+@jit("int64(int64)")
+def writes(word: int) -> int:
+    """The register that a RISC-V instruction writes, or 0."""
+    r = word >> 7 & 31
+    f = word >> 13 & 7
+    if word & 3 == 3:
+        op = word & 0x7F
+        return 0 if op == 0x63 or op == 0x07 or op & 0x7B == 0x23 else r
+    if word & 3 == 0:
+        return 8 + (word >> 2 & 7) if f == 0 or f == 2 or (f == 4 and word >> 10 & 7 < 2) else 0
+    if word & 3 == 1:
+        if f == 1:
+            return 1
+        if f == 4:
+            return 8 + (r & 7)
+        return r if f < 4 else 0
+    return r if f == 0 or f == 2 or (f == 4 and word >> 2 & 31) else 0
 
 
 @jit("int64(uint8[::1], int64, int64, int64, int64)")
@@ -194,16 +214,13 @@ def first_use(data: np.ndarray, start: int, o: int, length: int, register: int) 
     for _ in range(24):
         if at + 4 > length:
             return 0
-        if data[start + at] & 3 != 3:
-            at += 2
-            continue
-        word = load(data, start + at, 4)
-        if uses_immediate(word) and word >> 15 & 31 == register:
+        size = 4 if data[start + at] & 3 == 3 else 2
+        word = load(data, start + at, size)
+        if size == 4 and uses_immediate(word) and word >> 15 & 31 == register:
             return at - o
-        op = word & 0x7F
-        if op != 0x23 and op != 0x63 and word >> 7 & 31 == register:
+        if writes(word) == register:
             return 0
-        at += 4
+        at += size
     return 0
 
 
@@ -219,6 +236,7 @@ def _riscv_high(data, segments, base, s, o, word, halves):
     else:
         high = (word & 0xFFFFF000) - base
         valid = -4096 <= high <= 1 << 30
+    valid = valid and rd != 0
     halves[rd, 0] = (2 if relative else 1) if valid else 0
     halves[rd, 1] = high
     halves[rd, 2] = o
@@ -238,10 +256,10 @@ def _riscv_low(segments, o, word, halves):
     """The use of a tracked high half: the reference (kind or 0, target, bytes apart)."""
     rs1 = word >> 15 & 31
     apart = o - halves[rs1, 2]
-    if not uses_immediate(word) or halves[rs1, 0] == 0 or apart >= 128:
+    if not uses_immediate(word) or halves[rs1, 0] == 0 or apart >= _FAR:
         return 0, np.int64(0), np.int64(0)
     t = halves[rs1, 1] + low_half(word)
-    store = word & 0x7F == 0x23
+    store = word & 0x7B == 0x23
     if halves[rs1, 0] == 2:
         return (R_LOW_S_PC if store else R_LOW_I_PC), t, apart
     if segment_of(segments, t) < 0:
@@ -255,6 +273,7 @@ def _riscv_reference(data, segments, base, s, o, word, size, halves):
     pc = s[ADDRESS] + o
     none = np.int64(0)
     if size == 2:
+        halves[writes(word), 0] = 0
         if word & 3 == 1 and (word >> 13 == 1 or word >> 13 == 5):
             return C_JUMP, read(C_JUMP, word, pc, 0), none
         return 0, none, none
@@ -266,12 +285,11 @@ def _riscv_reference(data, segments, base, s, o, word, size, halves):
     if op == 0x37 or op == 0x17:
         return _riscv_high(data, segments, base, s, o, word, halves)
     found = _riscv_low(segments, o, word, halves)
-    if op != 0x23:
-        halves[word >> 7 & 31, 0] = 0
+    halves[writes(word), 0] = 0
     return found
 
 
-@jit("void(uint8[::1], int64[:,::1], int64, int64, uint8[::1], uint8[::1], int32[::1], uint8[::1])")
+@jit("void(uint8[::1], int64[:,::1], int64, int64, uint8[::1], uint8[::1], int32[::1], int16[::1])")
 def sweep_riscv(data, segments, base, index, unit, kind, target, apart):
     """An executable segment of RISC-V code."""
     s = segments[index]

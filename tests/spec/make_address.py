@@ -84,8 +84,9 @@ def xtensa(base: int, pad: int, *, entry: bool) -> tuple[bytes, int]:
 
 
 def riscv(base: int, pad: int) -> tuple[bytes, int]:
-    first = 36 + pad
+    first = 60 + pad
     second = base + first
+    constant = base + 60  # a number, though it looks like an address
 
     def jal(at: int, target: int) -> bytes:
         v = target - at
@@ -103,8 +104,13 @@ def riscv(base: int, pad: int) -> tuple[bytes, int]:
     code = jal(base, second)
     code += le((second + 0x800 & 0xFFFFF000) | 0x537, 4)  # lui a0
     code += le((second & 0xFFF) << 20 | 0x50513, 4)  # addi a0, a0
+    code += le((second + 0x800 & 0xFFFFF000) | 0x6B7, 4)  # lui a3
+    code += le((second & 0xFFF) << 20 | 0x6A507, 4)  # flw fa0, (a3)
+    code += le((second & 0xFE0) << 20 | (second & 31) << 7 | 0xA6A027, 4)  # fsw fa0, (a3)
+    code += le((constant + 0x800 & 0xFFFFF000) | 0x737, 4) + b"\x05\x47"  # lui a4; c.li a4 puts an end to it
+    code += le((constant & 0xFFF) << 20 | 0x72603, 4) + b"\x01\x00"  # lw a2, (a4)
     code += b"\x01\x00" * (pad // 2)  # c.nop: what was added
-    at = base + 12 + pad
+    at = base + 36 + pad
     v = second - at
     code += le((v + 0x800 & 0xFFFFF000) | 0x597, 4)  # auipc a1
     code += le((v & 0xFFF) << 20 | 0x5A603, 4)  # lw a2, (a1)
@@ -179,8 +185,8 @@ def moved(cpu: int, **kind: Any) -> Patch:
         base, at = CODE, 24 + 8 + 16 + 8
     old, new = patch.old, patch.new
     end = len(new) - (33 if patch.elide else 0)
-    split = at + {WINDOWED: 19, CALL0: 19, RISCV: 12, THUMB: 6}[cpu]
-    tail = min(len(old) - split, end - split - 8)
+    split = at + {WINDOWED: 19, CALL0: 19, RISCV: 36, THUMB: 6}[cpu]
+    tail = min(len(old) - (48 if patch.elide else 0) - split, end - split - 8)
     patch.ops = [Op(0, split, 0), Op(8, tail, -8)]
     if split + 8 + tail < end:
         patch.ops.append(Op(end - split - 8 - tail, 0, 0))
@@ -221,7 +227,56 @@ def accepted() -> list[Row]:
     )
     rows.append(self_copies(old))
     rows += blocks(old)
+    rows += [code_and_data(), described(), shared_literal()]
     return rows
+
+
+def ram(base: int, pad: int) -> bytes:
+    """RISC-V code, with data behind it in the same segment: pointers to its second function."""
+    code, second = riscv(base, pad)
+    return code + le(second, 4) * 5
+
+
+def code_and_data() -> Row:
+    """One segment of RAM is cut where its code ends (H0)."""
+    olds, news = (esp([(0x40800000, ram(0x40800000, pad))]) for pad in (0, 8))
+    length = len(riscv(0, 0)[0])
+    codes = [1 + length // 4]
+    patch = Patch(olds, news, RISCV, [], codes=codes, elide=True)
+    patch.news = [NewSegment(32, length + 8, 0x40800000), NewSegment(40 + length, 20, 0x40800008 + length)]
+    patch.ops = [Op(0, 68, 0), Op(8, length + 20 - 36, -8), Op(len(news) - 33 - 60 - length, 0, 0)]
+    patch.moves = [(0x40800000 + 36, 8)]
+    assert count_residuals(patch) == 1
+    return row("RISC-V: code and data in one segment", olds, patch.encode(), news)
+
+
+def described() -> Row:
+    """Read-only data beside code is told by its app description; pointers may reach behind it."""
+    made = [(riscv(CODE, pad)[0], le(0xABCD5432, 4) + le(0x42130000 + pad, 4) * 5) for pad in (0, 8)]
+    olds, news = (esp([(0x42110020, data), (CODE, code)]) for code, data in made)
+    patch = Patch(olds, news, RISCV, [], news=esp_new_segments(news), elide=True)
+    split = 64 + 36
+    patch.ops = [Op(0, split, 0), Op(8, len(made[0][0]) - 36, -8), Op(len(news) - 33 - split - 8, 0, 0)]
+    patch.ops[2] = Op(len(news) - 33 - split - 8 - len(made[0][0]) + 36, 0, 0)
+    patch.moves = [(CODE + 36, 8), (CODE + 0x1000000, 0), (0x42130000, 8)]
+    assert count_residuals(patch) == 1
+    return row("RISC-V: an app description makes data of its segment", olds, patch.encode(), news)
+
+
+def shared_literal() -> Row:
+    """One old literal has become two: the second L32R that finds the other one is predicted."""
+
+    def image(slot: int) -> bytes:
+        loads = b"".join(
+            le(0x21 | (CODE + 4 * slot - (CODE + 19 + 3 * k + 3 & ~3) >> 2 & 0xFFFF) << 8, 3)
+            for k in range(4)
+        )
+        return esp([(CODE, le(0, 4) * 4 + b"\x36\x41\x00" + loads + b"\x1d\xf0" + bytes(3))])
+
+    olds, news = image(0), image(2)
+    patch = Patch(olds, news, WINDOWED, [Op(0, len(news) - 33, 0)], news=esp_new_segments(news), elide=True)
+    assert count_residuals(patch) == 1
+    return row("Xtensa: a literal that became two", olds, patch.encode(), news)
 
 
 def self_copies(old: bytes) -> Row:
@@ -335,10 +390,17 @@ def refused_files() -> list[Row]:
     refuse("a code that is not below the range", 3, data[:4] + b"\x3f\xff\xff\xff" + data[8:])
     refuse("all zeros", 4, data[:4])
     refuse("a directory cut short", 3, data[:3] + b"\x10\1\0\1\0")
-    refuse("not enough memory", 15, data, ram=15871, error=RAM)
-    rows.append(row("just enough memory", OLD, data, new, ram=15872))
+    refuse("not enough memory", 15, data, ram=16127, error=RAM)
+    rows.append(row("just enough memory", OLD, data, new, ram=16128))
     rows.append(Raw(33, b"\1\0\x30\0").head().row("33 elided bytes of 33", 2))
     return rows
+
+
+def cut_too_far() -> Row:
+    """H0 beyond the segment's end."""
+    old = esp([(CODE, bytes(64))])
+    raw = Raw(fixed=b"\1\0\3\0").number("count", 18).number("nsegs", 0).number("entries", 0)
+    return row("code that ends behind its segment", old, raw.data(), bytes(100), error=INVALID, section=5)
 
 
 def refused_heads() -> list[Row]:
@@ -369,6 +431,7 @@ def refused_heads() -> list[Row]:
         return raw.row(why, 5, **change)
 
     rows = [
+        cut_too_far(),
         listed("17 segments of OLD", 5, 17, *[0] * 6),
         listed("a segment behind OLD", 5, 1, 1000, 25, 12, 1, 12, 1),
         listed("a span shorter than its segment", 5, 1, 0, 65, 12, 1, 6, 1),
@@ -398,7 +461,7 @@ def refused_heads() -> list[Row]:
         .row("an address too low", 5),
         Raw().number("count", 0).number("nsegs", 0).number("entries", 1).row("a map without segments", 5),
         mapped("4096 entries", ("entries", 4096)),
-        mapped("a map for which memory is missing", ("entries", 100), ram=15872 + 799, error=RAM),
+        mapped("a map for which memory is missing", ("entries", 100), ram=16128 + 799, error=RAM),
         mapped(
             "a key twice",
             ("entries", 2),

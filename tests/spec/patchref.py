@@ -9,7 +9,18 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
 
-from tests.spec.patchref_old import CALL0, NONE, RISCV, THUMB, WINDOWED, Old, Segment, esp_segments, u32
+from tests.spec.patchref_old import (
+    CALL0,
+    NONE,
+    RISCV,
+    THUMB,
+    WINDOWED,
+    Old,
+    Segment,
+    cut_segments,
+    esp_segments,
+    u32,
+)  # fmt: skip
 
 __all__ = [
     "CALL0",
@@ -150,7 +161,8 @@ def shift_of(v: int) -> int:
 class Patch:
     """What a patch says; encode() makes its bytes.
 
-    segments: of OLD, for an explicit list; None: OLD is an ESP image. news: of NEW. moves: the map,
+    segments: of OLD, for an explicit list; None: OLD is an ESP image. codes: H0, by segment of OLD;
+    empty: no segment is cut. news: of NEW. moves: the map,
     (absolute address, displacement). ops: of the whole image; they must not cross blocks.
     """
 
@@ -160,6 +172,7 @@ class Patch:
     ops: list[Op]
     moves: list[tuple[int, int]] = field(default_factory=list)
     segments: list[Segment] | None = None
+    codes: list[int] = field(default_factory=list)
     news: list[NewSegment] = field(default_factory=list)
     mix: bool = False
     elide: bool = False
@@ -167,10 +180,13 @@ class Patch:
 
     def old_segments(self) -> list[Segment]:
         """Of OLD, with absolute addresses."""
-        return esp_segments(self.old, self.cpu) if self.segments is None else self.segments
+        if self.segments is not None:
+            return self.segments
+        found = esp_segments(self.old, self.cpu)
+        return cut_segments(found, self.codes) if self.codes else found
 
     def encode(self) -> bytes:
-        self.image = Old(self.old, self.cpu, self.segments)
+        self.image = Old(self.old, self.cpu, self.old_segments())
         third = self.cpu | (16 if self.segments is not None else 0) | (32 if self.elide else 0)
         fixed = bytes([1, int(self.mix), third, self.block])
         end = len(self.new) - 33 if self.elide else len(self.new)
@@ -200,6 +216,10 @@ class Patch:
     def _head(self, coder: Coder) -> None:
         if self.segments is not None:
             self._put_old_segments(coder, self.segments)
+        elif self.cpu == RISCV:
+            count = Eg()
+            for v in self.codes or [0] * len(esp_segments(self.old, self.cpu)):
+                count.put(coder, v)
         self._put_new_segments(coder)
         self._map(coder)
 
@@ -281,8 +301,9 @@ class Block:
         self.index = [[Model() for _ in range(5)] for _ in range(2)]
         self.self = [Model(), Model()]
         self.lit0 = [Model() for _ in range(1024)]
-        self.lit1 = [Model() for _ in range(1024)]
-        self.weights = [[19660, 19660] for _ in range(8)]
+        self.lit1 = [Model() for _ in range(2048)]
+        self.lit2 = [Model() for _ in range(1024)]
+        self.weights = [[19660] * 3 for _ in range(8)]
         self.again = [[Model(), Model()] for _ in range(32)]
         self.some = [[[Model(), Model()] for _ in range(4)] for _ in range(32)]
         self.res = [Model() for _ in range(1024)]
@@ -292,6 +313,8 @@ class Block:
         self.last = 0
         self.kind = 5
         self.ranges: list[tuple[int, int, int]] = []
+        self.slots: dict[int, tuple[int, int]] = {}
+        self.run = (0, 0, 0)
 
     def put(self, start: int, end: int) -> None:
         new = self.patch.new
@@ -300,6 +323,7 @@ class Block:
             op = self.ops.pop(0)
             assert op.literals <= end - q
             self.lit.put(self.coder, op.literals)
+            self.run = (0, 0, 0)
             for k in range(op.literals):
                 self._literal(q + k, new[q + k], new[q + k - 1] if q + k > start else 0)
             q += op.literals
@@ -316,28 +340,54 @@ class Block:
 
     # 9. Literals
 
+    def _in_code(self, q: int) -> bool:
+        olds = self.image.segments
+        for i, s in enumerate(self.patch.news):
+            if s.offset <= q < s.offset + s.length:
+                return self.patch.cpu > 0 and i < len(olds) and bool(olds[i].executable)
+        return False
+
     def _literal(self, q: int, byte: int, prev: int) -> None:
+        cpu, code = self.patch.cpu, self._in_code(q)
+        j, n, kind = self.run
+        if code and cpu == THUMB:
+            j = q & 1
+        x, y = (j, 256 + 64 * j + kind) if code else (q & 3, prev)
         m = 1
         for k in range(8):
             bit = byte >> (7 - k) & 1
-            m1 = self.lit0[(q & 3) << 8 | m]
+            models = [self.lit0[x << 8 | m]]
             if self.patch.mix:
-                m2 = self.lit1[(prev * 0x9E5 + m * 0x265) & 1023]
-                self._mixed(bit, m1, m2, self.weights[k])
+                models.append(self.lit1[(y * 0x9E5 + m * 0x265) & 2047])
+                models.append(self.lit2[(prev * 0x9E5 + m * 0x265) & 1023])
+                self._mixed(bit, models, self.weights[k])
             else:
-                self.coder.bit(m1, bit)
+                self.coder.bit(models[0], bit)
             m = m << 1 | bit
+        self.run = self._follow(byte, j, n, kind) if code else (0, 0, 0)
 
-    def _mixed(self, bit: int, m1: Model, m2: Model, w: list[int]) -> None:
-        s1, s2 = stretch(m1.p), stretch(m2.p)
-        s = min(max((s1 * w[0] + s2 * w[1]) >> 16, -2047), 2047)
+    def _follow(self, byte: int, j: int, n: int, kind: int) -> tuple[int, int, int]:
+        """The run's state after a byte in code."""
+        if self.patch.cpu == THUMB:
+            return 0, 0, byte >> 3 if j == 1 else kind
+        if j == 0 and self.patch.cpu == RISCV:
+            kind, n = (byte >> 2 & 31, 4) if byte & 3 == 3 else (32 + (byte & 3), 2)
+        elif j == 0:
+            kind = byte & 15
+            n = 2 if 8 <= kind <= 13 else 3
+        return (j + 1) % n, n, kind
+
+    def _mixed(self, bit: int, models: list[Model], w: list[int]) -> None:
+        stretched = [stretch(m.p) for m in models]
+        s = sum(a * b for a, b in zip(stretched, w, strict=True)) >> 16
+        s = min(max(s, -2047), 2047)
         p = SQUASH[s >> 4] if s >= 0 else 4096 - SQUASH[-s >> 4]
         self.coder.put(bit, p)
         e = ((bit << 12) - p) * 12
-        for i, st in enumerate((s1, s2)):
+        for i, st in enumerate(stretched):
             w[i] = min(max(w[i] + ((st * e + 8192) >> 14), -262143), 262143)
-        m1.learn(bit)
-        m2.learn(bit)
+        for model in models:
+            model.learn(bit)
 
     # 8. Where a copy comes from
 
@@ -390,64 +440,76 @@ class Block:
 
     # 10. Copies
 
-    def units(self, q: int, op: Op) -> list[tuple[int, int, int, bytes, int]]:
-        """(k, bytes, type, prediction, 6 for code or 0) of each unit."""
+    def unit(self, q: int, op: Op, k: int) -> tuple[int, int, bytes, int]:
+        """Bytes, type, prediction, and 6 for code or 0, of the unit at k."""
         image, new, old_size = self.image, self.patch.new, len(self.patch.old)
-        k, found = 0, []
-        while k < op.length:
-            p = q + op.d + k
-            code = 0
-            if p >= old_size:
-                size, kind = 4 - ((q + k) & 3), 15
-                prediction = new[p - old_size : p - old_size + size]
-            else:
-                size, kind = image.unit(p)
-                s = image.segment(p)
-                code = 6 if s is None or s.executable else 0
-                prediction = (
-                    self._predict(p, q + k, size, kind) if k + size <= op.length else image.bytes(p, size)
-                )
-            size = min(size, op.length - k)
-            found.append((k, size, kind, prediction[:size], code))
-            k += size
-        return found
+        p = q + op.d + k
+        code = 0
+        if p >= old_size:
+            size, kind = 4 - ((q + k) & 3), 15
+            prediction = new[p - old_size : p - old_size + size]
+        else:
+            size, kind = image.unit(p)
+            s = image.segment(p)
+            code = 6 if s is None or s.executable else 0
+            whole = k + size <= op.length
+            prediction = self._predict(p, q + k, size) if whole else image.bytes(p, size)
+        size = min(size, op.length - k)
+        return size, kind, prediction[:size], code
 
-    def _predict(self, p: int, q: int, size: int, kind: int) -> bytes:
+    def _predict(self, p: int, q: int, size: int) -> bytes:
         """7: OLD's bytes, rewritten if they are a reference."""
         image = self.image
         pc = self.patch.new_address(q)
         reference = image.reference(p)
         if reference is None or pc is None:
             return image.bytes(p, size)
-        move = self.patch.moved(reference.target)
+        t = reference.target
+        move = self.patch.moved(t)
         if reference.local:
             for a, length, d in self.ranges:
-                if a <= reference.target < a + length:
+                if a <= t < a + length:
                     move = d
                     break
-        return image.rewritten(p, reference, reference.target + move, pc)
+        slot = self.slots.get(t >> 2 & 31)
+        if reference.kind == "l32r" and slot and slot[0] == t:
+            move = slot[1]
+        return image.rewritten(p, reference, t + move, pc)
+
+    def _learn(self, p: int, q: int, size: int) -> None:
+        """7, type 4: where a literal went that was not where it was expected."""
+        reference, pc = self.image.reference(p), self.patch.new_address(q)
+        if reference is None or pc is None or reference.kind != "l32r" or size != 3:
+            return
+        b0, b1, b2 = self.patch.new[q : q + 3]
+        if b0 == self.image.byte(p):
+            n = ((pc + 3) & ~3) - 0x40000 + (b1 | b2 << 8) * 4
+            self.slots[reference.target >> 2 & 31] = reference.target, n - reference.target
 
     def _copy(self, q: int, op: Op) -> None:
-        units = self.units(q, op)
         new = self.patch.new
-        i = 0
-        while i < len(units):
-            code = units[i][4]
+        k = 0
+        while k < op.length:
+            code = self.unit(q, op, k)[3]
             gap = 0
-            while i < len(units) and new[q + units[i][0] : q + units[i][0] + units[i][1]] == units[i][3]:
+            while k < op.length:
+                size, kind, prediction, _ = self.unit(q, op, k)
+                if new[q + k : q + k + size] != prediction:
+                    break
                 gap += 1
-                i += 1
+                k += size
             table = self.gap[self.kind + code]
-            if i == len(units):
+            if k == op.length:
                 table.put_end(self.coder)
                 gap = END
             else:
                 table.put(self.coder, gap)
             self.kind = next((n for n, most in enumerate((0, 2, 9, 39, 199)) if gap <= most), 5)
-            if i < len(units):
-                k, size, kind, prediction, _ = units[i]
+            if k < op.length:
                 self._residual(kind, size, prediction, new[q + k : q + k + size])
-                i += 1
+                if q + op.d < len(self.patch.old):
+                    self._learn(q + op.d + k, q + k, size)
+                k += size
 
     # 11. Residuals
 

@@ -46,17 +46,33 @@ def esp_segments(image: bytes, cpu: int) -> list[Segment]:
         at += 8
         if at + length > len(image):
             break
-        executable = cpu > 0 and address >> 24 in (0x40, 0x42)
-        if executable:
-            ext = 0x40
-        elif address >> 20 in (0x3FF, 0x3FC):
+        described = length >= 4 and u32(image, at) == 0xABCD5432
+        code = address >> 24 in (0x40, 0x42) or address >> 20 == 0x4FF
+        executable = cpu > 0 and code and not described
+        ext = 0x40
+        if address >> 20 in (0x3FF, 0x3FC, 0x408, 0x4FF):
             ext = 0x30000
-        elif 0x3C0 <= address >> 20 <= 0x3F7:
+        elif 0x3C0 <= address >> 20 <= 0x3F7 or described:
             ext = 0x20000
-        else:
-            ext = 0x40
         found.append(Segment(at, length, address, length + ext, executable))
         at += length
+    return found
+
+
+def cut_segments(segments: list[Segment], codes: list[int]) -> list[Segment]:
+    """H0: codes[i] is v of segment i."""
+    found = []
+    for s, v in zip(segments, codes, strict=True):
+        w = 4 * (v - 1)
+        assert w <= s.length
+        if v == 0:
+            found.append(s)
+        else:
+            rest = Segment(s.offset + w, s.length - w, s.address + w, s.span - w, False)
+            if w:
+                found.append(s._replace(length=w, span=w if rest.length else s.span, executable=True))
+            if rest.length or not w:
+                found.append(rest)
     return found
 
 
@@ -223,11 +239,13 @@ class Old:
                 bits = field((w, 3, 3, 1), (w, 11, 1, 4), (w, 2, 1, 5), (w, 7, 1, 6), (w, 6, 1, 7))
                 bits |= field((w, 9, 2, 8), (w, 8, 1, 10), (w, 12, 1, 11))
                 reference = Reference("cj", pc + sext(bits, 12))
+            if i + 2 <= s.length:
+                self.kind[self._writes(w) or 0] = 0
             self._type(i, 24 + (w >> 13 & 7), 2, reference)
             return 2
         if i + 4 > s.length:
             return 4
-        op, rd, rs1 = w & 0x7F, w >> 7 & 31, w >> 15 & 31
+        op, rs1 = w & 0x7F, w >> 15 & 31
         kind, reference = 16 + (w >> 2 & 7), None
         if op == 0x6F:
             bits = field((w, 21, 10, 1), (w, 20, 1, 11), (w, 12, 8, 12), (w, 31, 1, 20))
@@ -239,22 +257,32 @@ class Old:
             reference = Reference("branch", pc + sext(bits, 13))
         else:
             low = self._low(w)
-            if low is not None and self.kind[rs1] and i - self.at[rs1] < 128:
+            if low is not None and self.kind[rs1] and i - self.at[rs1] < 512:
                 t, auipc = self.high[rs1] + low, self.kind[rs1] == 2
                 if auipc or self.pointer(t, False):
-                    kind = 8 + (op == 0x23) + 2 * auipc
+                    kind = 8 + (op in (0x23, 0x27)) + 2 * auipc
                     reference = Reference("low", t, i - self.at[rs1])
-            if op != 0x23:
-                self.kind[rd] = 0
+            self.kind[self._writes(w) or 0] = 0
         self._type(i, kind, 4, reference)
         return 4
+
+    def _writes(self, w: int) -> int | None:
+        """The register that the instruction w writes."""
+        if w & 3 == 3:
+            return None if w & 0x7F in (0x07, 0x23, 0x27, 0x63) else w >> 7 & 31
+        f = w >> 13 & 7
+        if w & 3 == 0:
+            return 8 + (w >> 2 & 7) if f in (0, 2) or (f == 4 and w >> 10 & 7 < 2) else None
+        if w & 3 == 1:
+            return {0: w >> 7 & 31, 1: 1, 2: w >> 7 & 31, 3: w >> 7 & 31, 4: 8 + (w >> 7 & 7)}.get(f)
+        return w >> 7 & 31 if f in (0, 2) or (f == 4 and w >> 2 & 31) else None
 
     def _low(self, w: int) -> int | None:
         """The low part that a 4-byte instruction adds to its rs1."""
         op = w & 0x7F
-        if op in (0x03, 0x67) or (op == 0x13 and w >> 12 & 7 == 0):
+        if op in (0x03, 0x07, 0x67) or (op == 0x13 and w >> 12 & 7 == 0):
             return sext(w >> 20, 12)
-        if op == 0x23:
+        if op in (0x23, 0x27):
             return sext(w >> 25 << 5 | (w >> 7 & 31), 12)
         return None
 
@@ -262,6 +290,8 @@ class Old:
         auipc = w & 0x7F == 0x17
         rd, other = w >> 7 & 31, 16 + (w >> 2 & 7)
         self.kind[rd] = 0
+        if rd == 0:
+            return other, None
         h = w & 0xFFFFF000
         if auipc:
             if not -(1 << 29) <= sext(h, 32) < 1 << 29:
@@ -282,15 +312,13 @@ class Old:
             if o + 4 > self.s.length:
                 return None
             w = self.word(self.s.offset + o)
-            if w & 3 != 3:
-                o += 2
-                continue
-            low = self._low(w)
-            if low is not None and w >> 15 & 31 == rd:
-                return low
-            if w & 0x7F not in (0x23, 0x63) and w >> 7 & 31 == rd:
+            if w & 3 == 3:
+                low = self._low(w)
+                if low is not None and w >> 15 & 31 == rd:
+                    return low
+            if self._writes(w) == rd:
                 return None
-            o += 4
+            o += 4 if w & 3 == 3 else 2
         return None
 
     def _thumb(self, i: int) -> int:
