@@ -11,8 +11,9 @@ from typing import Any
 import typer
 from otaboards import Board, all_boards
 from otacloud import docs as cloud
-from otaspec.errors import COUNT, IGNORE, SWITCH, TABLE, coarse, reaction
+from otaspec.errors import coarse
 from otaspec.image import LINUX_HOST
+from otaspec.names import COUNT, IGNORE, SWITCH, TABLE, reaction
 from otaspec.remedies import REMEDIES
 from typer.cli import get_docs_for_click
 

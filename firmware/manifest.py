@@ -15,7 +15,6 @@ HOST_ONLY = (
     "ota_ops.py",
     "partition.py",
     "remedies.py",
-    "rotation.py",
 )
 DEVICE = tuple(
     n for n in sorted(os.listdir("../bootloader_spec/otaspec")) if n.endswith(".py") and n not in HOST_ONLY

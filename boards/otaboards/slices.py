@@ -1,14 +1,16 @@
-"""The slices that the agent's code can be installed in: a core, and a slice for each family of codecs."""
+"""The slices that the agent's code can be installed in: a core, and what a board may go without."""
 
 from fnmatch import fnmatch
 from pathlib import Path
 
 from otaboards.mpy import HOST_ONLY
 
-# slice: its modules below otaspec; everything else of agent and contract is core
+# slice: its modules; everything else of agent and contract is core
 SLICES = {
-    "bsdiff": ("bsdiff", "full", "heatshrink", "_hot_bsdiff"),
-    "address": ("address*", "_hot", "_hot_[!b]*"),
+    "bsdiff": tuple("otaspec/" + name for name in ("bsdiff", "full", "heatshrink", "_hot_bsdiff")),
+    "address": ("otaspec/address*", "otaspec/_hot", "otaspec/_hot_[!b]*", "*/chunks"),
+    "keys": ("otaspec/comb", "otaspec/rotation", "otaagent/keys"),
+    "names": ("otaspec/names",),
 }
 CORE = "core"
 
@@ -18,11 +20,9 @@ def slice_of(module: str) -> str | None:
     path = Path(module)
     if path.with_suffix(".py").as_posix() in HOST_ONLY:
         return None
-    if path.parent.name == "otaspec":
-        for name, patterns in SLICES.items():
-            if any(fnmatch(path.stem, pattern) for pattern in patterns):
-                return name
-    return CORE
+    module = path.with_suffix("").as_posix()
+    names = (name for name, patterns in SLICES.items() if any(fnmatch(module, each) for each in patterns))
+    return next(names, CORE)
 
 
 def sizes(tree: Path) -> dict[str, int]:

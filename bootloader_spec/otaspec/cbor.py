@@ -4,9 +4,9 @@ Python values: int, bytes, str, list, dict with integer keys, bool, Tag. The dec
 the encoder writes, so every value has exactly one encoding.
 """
 
-from .errors import error
+from .errors import const, error
 
-_CBOR_MALFORMED = 101
+_CBOR_MALFORMED = const(101)
 
 MAX_BYTES = 8192
 MAX_DEPTH = 4
@@ -20,8 +20,8 @@ ARRAY = 4
 MAP = 5
 TAG = 6
 SIMPLE = 7
-_FALSE = 20
-_TRUE = 21
+_FALSE = const(20)
+_TRUE = const(21)
 
 
 class Tag:

@@ -7,9 +7,9 @@ that nobody vouches for.
 import hashlib
 
 from . import cbor, p256
-from .errors import error
+from .errors import const, error
 
-_SIGNATURE_WRONG = 102
+_SIGNATURE_WRONG = const(102)
 
 KID_SIZE = 8
 SIGNATURE_SIZE = 64

@@ -9,7 +9,18 @@ from binascii import hexlify
 from hashlib import sha256
 from struct import unpack
 
-from .errors import InputError, code
+from .errors import const, error
+
+try:
+    from .names import CHIPS as CHIPS
+except ImportError:  # a small board: a number does
+    CHIPS = {}
+
+_IMAGE_RAW = const(602)
+_IMAGE_TRUNCATED = const(603)
+_IMAGE_CHECKSUM_WRONG = const(604)
+_IMAGE_INVALID = const(605)
+_CHIP_MISMATCH = const(606)
 
 HEADER_SIZE = 24
 HEAD = 32  # header and first segment header: programmed last, so that nothing else makes a slot bootable
@@ -21,23 +32,7 @@ DESC_SIZE = 256
 DESC_MAGIC = b"\x32\x54\xcd\xab"
 LINUX_HOST = 0xFFF0  # ours: no chip of Espressif's will carry it
 
-CHIPS = {
-    0: "ESP32",
-    2: "ESP32-S2",
-    5: "ESP32-C3",
-    9: "ESP32-S3",
-    12: "ESP32-C2",
-    13: "ESP32-C6",
-    16: "ESP32-H2",
-    18: "ESP32-P4",
-    20: "ESP32-C61",
-    23: "ESP32-C5",
-    25: "ESP32-H21",
-    28: "ESP32-H4",
-    LINUX_HOST: "LINUX_HOST",
-}
-
-_BUFFER = 4096
+_BUFFER = const(4096)
 
 
 def chip_name(chip: int) -> str:
@@ -61,28 +56,28 @@ class Image:
 def parse(read: "callable", size: int) -> Image:
     """The structure of the image in the first `size` bytes. InputError 602, 603, 605."""
     if size < HEADER_SIZE:
-        raise _bad("IMAGE_TRUNCATED", "%d bytes are no header" % size)
+        raise error(_IMAGE_TRUNCATED, "%d bytes are no header" % size)
     head = bytearray(HEADER_SIZE)
     read(0, head)
     if head[0] != MAGIC:
-        raise _bad("IMAGE_RAW", "first byte %02x, not e9" % head[0])
+        raise error(_IMAGE_RAW, "first byte %02x, not e9" % head[0])
     if head[1] > MAX_SEGMENTS:
-        raise _bad("IMAGE_INVALID", "%d segments, at most 16" % head[1])
+        raise error(_IMAGE_INVALID, "%d segments, at most 16" % head[1])
     xor, at, segments, segment = xor_bytes(head), HEADER_SIZE, [], bytearray(8)
     for i in range(head[1]):
         if at + 8 > size:
-            raise _bad("IMAGE_TRUNCATED", "header of segment %d at %d of %d bytes" % (i, at, size))
+            raise error(_IMAGE_TRUNCATED, "header of segment %d at %d of %d bytes" % (i, at, size))
         read(at, segment)
         address, length = unpack("<II", segment)
         if length & 3 or length >= MAX_SIZE:
-            raise _bad("IMAGE_INVALID", "segment %d has %d bytes" % (i, length))
+            raise error(_IMAGE_INVALID, "segment %d has %d bytes" % (i, length))
         segments.append((address, at + 8, length))
         xor ^= xor_bytes(segment)
         at += 8 + length
     entry, chip = unpack("<I", head[4:8])[0], unpack("<H", head[12:14])[0]
     found = Image(chip, entry, segments, at, head[23] != 0, xor)
     if found.size > size:
-        raise _bad("IMAGE_TRUNCATED", "%d bytes of %d" % (size, found.size))
+        raise error(_IMAGE_TRUNCATED, "%d bytes of %d" % (size, found.size))
     return found
 
 
@@ -96,7 +91,7 @@ def verify(
     """
     found = parse(read, size)
     if chip is not None and found.chip != chip:
-        raise _bad("CHIP_MISMATCH", "image for %s, board has %s" % (chip_name(found.chip), chip_name(chip)))
+        raise error(_CHIP_MISMATCH, "image for %s, board has %s" % (chip_name(found.chip), chip_name(chip)))
     buffer = buffer or bytearray(_BUFFER)
     body = found.checksum_at + 1
     hasher = sha256() if found.hashed else None
@@ -109,7 +104,7 @@ def verify(
         if at < found._end:
             xor ^= xor_bytes(piece[: found._end - at])
     if piece[len(piece) - 1] != xor:
-        raise _bad("IMAGE_CHECKSUM_WRONG", "checksum %02x, computed %02x" % (piece[len(piece) - 1], xor))
+        raise error(_IMAGE_CHECKSUM_WRONG, "checksum %02x, computed %02x" % (piece[len(piece) - 1], xor))
     if hasher:
         _check_hash(read, body, hasher.digest())
     return found
@@ -120,7 +115,7 @@ def _check_hash(read: "callable", at: int, want: bytes) -> None:
     read(at, stored)
     if stored != want:
         got = hexlify(want[:4]).decode()
-        raise _bad("IMAGE_CHECKSUM_WRONG", "appended SHA-256 is not that of the image (%s...)" % got)
+        raise error(_IMAGE_CHECKSUM_WRONG, "appended SHA-256 is not that of the image (%s...)" % got)
 
 
 def digest(read: "callable", size: int, head: bytes = b"", buffer: "bytearray | None" = None) -> bytes:
@@ -170,7 +165,3 @@ def xor_bytes(data: bytes) -> int:
         n = (n + 1) // 2
         x = (x >> (8 * n)) ^ (x & ((1 << (8 * n)) - 1))
     return x
-
-
-def _bad(name: str, evidence: str) -> InputError:
-    return InputError(code(name), evidence)

@@ -9,7 +9,7 @@ from binascii import crc32
 from struct import pack, unpack
 
 from . import cbor
-from .errors import OtaError
+from .errors import OtaError, const
 
 VERSION = 1
 NAMESPACE = "driblet"
@@ -38,14 +38,12 @@ DONE = 3
 REJECTED = 4
 OFFLINE = 5
 REVERTED = 6
-PHASE_NAMES = {READY: "READY", INTENT: "INTENT", DONE: "DONE", REJECTED: "REJECTED"}
-PHASE_NAMES.update({OFFLINE: "OFFLINE", REVERTED: "REVERTED"})
 
 MAX_BLOCKED = 8
 MAX_DIRTY = 8
 
-_U32 = (1 << 32) - 1
-_SIZE = 1 << 28
+_U32 = const((1 << 32) - 1)
+_SIZE = const(1 << 28)
 _HASH = (32, 32)
 
 # kind: ((CBOR key, name, type, least, most, default), ...). For texts and bytes the bounds are lengths.

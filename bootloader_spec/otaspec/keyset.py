@@ -1,10 +1,10 @@
 """Which keys may sign (PACKAGE.md section 5). How one set follows another: rotation.py."""
 
 from . import cose
-from .errors import error
+from .errors import const, error
 
-_KEY_UNKNOWN = 103
-_KEY_REVOKED = 104
+_KEY_UNKNOWN = const(103)
+_KEY_REVOKED = const(104)
 
 
 class Key:

@@ -1,13 +1,13 @@
 """The manifest of a package: its fields, their types and ranges (PACKAGE.md sections 1 and 3)."""
 
 from . import cbor
-from .errors import error
+from .errors import const, error
 
-_NEEDS_NEWER_AGENT = 105
-_MANIFEST_TOO_LARGE = 106
-_MANIFEST_INVALID = 107
-_PACKAGE_TRUNCATED = 108
-_PACKAGE_MAGIC_WRONG = 118
+_NEEDS_NEWER_AGENT = const(105)
+_MANIFEST_TOO_LARGE = const(106)
+_MANIFEST_INVALID = const(107)
+_PACKAGE_TRUNCATED = const(108)
+_PACKAGE_MAGIC_WRONG = const(118)
 
 MAGIC = b"DRB1"
 HEAD_SIZE = 8  # magic and length, before the manifest
@@ -23,7 +23,7 @@ HEATSHRINK = 1
 BSDIFF = 2
 ADDRESS = 3
 
-_U31 = (1 << 31) - 1
+_U31 = const((1 << 31) - 1)
 _U53 = cbor.MAX_INT
 
 # (key, name, type, least, most, mandatory); least and most bound an integer or a length in bytes.

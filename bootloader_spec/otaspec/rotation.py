@@ -1,12 +1,12 @@
 """From one key set to the next: the form of a signed set, and when it is accepted (PACKAGE.md section 5)."""
 
 from . import cbor, cose
-from .errors import error
+from .errors import const, error
 from .keyset import Key, KeySet
 
-_NEEDS_NEWER_AGENT = 105
-_KEY_SET_INVALID = 116
-_KEY_SET_ROLLBACK = 117
+_NEEDS_NEWER_AGENT = const(105)
+_KEY_SET_INVALID = const(116)
+_KEY_SET_ROLLBACK = const(117)
 
 FORMAT = 1
 MAX_KEYS = 16  # roots, signing keys, signatures: bounds what a board checks before it says no

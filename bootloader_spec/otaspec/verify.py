@@ -7,28 +7,28 @@ import hashlib
 
 from . import cose
 from . import manifest as manifests
-from .errors import error
+from .errors import const, error
 from .manifest import Manifest
 
-_KEY_UNKNOWN = 103
-_NEEDS_NEWER_AGENT = 105
-_PACKAGE_TRUNCATED = 108
-_PACKAGE_TRAILING_BYTES = 109
-_PAYLOAD_HASH_WRONG = 110
-_PATCH_NEEDS_MORE_RAM = 113
-_CODEC_UNKNOWN = 114
-_PRODUCT_WRONG = 201
-_BOARD_WRONG = 202
-_CHIP_WRONG = 203
-_DEVICE_WRONG = 204
-_BASE_WRONG = 205
-_SEQ_TOO_OLD = 206
-_SEQ_JUMP_TOO_FAR = 207
-_SECURE_VERSION_TOO_OLD = 208
-_MANIFEST_EXPIRED = 209
-_IMAGE_TOO_LARGE = 210
-_RELEASE_BLOCKLISTED = 211
-_STAGING_TOO_SMALL = 212
+_KEY_UNKNOWN = const(103)
+_NEEDS_NEWER_AGENT = const(105)
+_PACKAGE_TRUNCATED = const(108)
+_PACKAGE_TRAILING_BYTES = const(109)
+_PAYLOAD_HASH_WRONG = const(110)
+_PATCH_NEEDS_MORE_RAM = const(113)
+_CODEC_UNKNOWN = const(114)
+_PRODUCT_WRONG = const(201)
+_BOARD_WRONG = const(202)
+_CHIP_WRONG = const(203)
+_DEVICE_WRONG = const(204)
+_BASE_WRONG = const(205)
+_SEQ_TOO_OLD = const(206)
+_SEQ_JUMP_TOO_FAR = const(207)
+_SECURE_VERSION_TOO_OLD = const(208)
+_MANIFEST_EXPIRED = const(209)
+_IMAGE_TOO_LARGE = const(210)
+_RELEASE_BLOCKLISTED = const(211)
+_STAGING_TOO_SMALL = const(212)
 
 MAX_JUMP = 4096  # in seq: a stolen key cannot use up the numbers at once
 

@@ -2,7 +2,7 @@
 
 from binascii import unhexlify as unhex
 
-from otaspec import boot, image, journal, ota_ops, otadata, rules
+from otaspec import boot, image, journal, names, ota_ops, otadata, rules
 from otaspec.errors import OtaError
 
 
@@ -92,7 +92,7 @@ def entry(text: str) -> bytes:
 
 
 def check_rules(data):
-    numbers = {journal.PHASE_NAMES[number]: number for number in journal.PHASE_NAMES}
+    numbers = {names.PHASE_NAMES[number]: number for number in names.PHASE_NAMES}
     for cells in data["rows"]:
         row = {name: cells[i] for i, name in enumerate(data["columns"])}
         right = [int(slot) for slot in row["right"].split()]

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from otaspec.errors import COUNT, TABLE, reaction
+from otaspec.names import COUNT, TABLE, reaction
 from pydantic import BaseModel, Field
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession

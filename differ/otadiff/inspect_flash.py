@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from otaspec import boot, cbor, image, journal, otadata, partition
+from otaspec import boot, cbor, image, journal, names, otadata, partition
 from otaspec.errors import OtaError
 from otaspec.partition import Layout, Row
 
@@ -90,7 +90,7 @@ def otadata_lines(both: tuple[bytes, bytes], slots: int) -> list[str]:
 def _entry(raw: bytes, slots: int) -> str:
     if raw == otadata.BLANK:
         return "blank"
-    state = otadata.STATE_NAMES.get(otadata.state_of(raw), f"state 0x{otadata.state_of(raw):08x}")
+    state = names.STATE_NAMES.get(otadata.state_of(raw), f"state 0x{otadata.state_of(raw):08x}")
     named = f"slot {otadata.slot_of(raw, slots)}" if slots else "no slot"
     good = "" if otadata.crc_ok(raw) else ", CRC wrong"
     return f"sequence {otadata.seq_of(raw)}: {named}, {state}{good}"

@@ -12,7 +12,7 @@ from otaboards.slices import sizes
 from otacloud.schemas import DeviceOut, JobOut
 from otasim.board import Board
 from otasim.parts import layout as rtc_words
-from otaspec import otadata, partition
+from otaspec import names, otadata, partition
 
 from driblet.demo.cast import Play
 from driblet.demo.summary import BoardResult
@@ -68,7 +68,7 @@ def _entries(chip: bytes, layout: partition.Layout) -> tuple[bytes, ...]:
 def _state(said: str, word: int) -> str:
     """A confirmation counts only with the state word on flash."""
     if said == "confirmed" and word != otadata.VALID:
-        return f"confirmed, but {otadata.STATE_NAMES.get(word, word)} on flash"
+        return f"confirmed, but {names.STATE_NAMES.get(word, word)} on flash"
     return said
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from otacloud.engine import ProcessEngine
-from otaspec import keyset, p256, verify
+from otaspec import comb, keyset, verify
 
 from tests.cloud.kit import Clock, Service, image, started
 
@@ -37,7 +37,7 @@ async def test_a_release_becomes_packages_that_a_board_accepts(tmp_path: Path, c
         assert delta["size"] < 2000
         data = (await service.http.get("/v1/packages/" + delta["sha256"])).content
         public = bytes.fromhex(product["public_key"])
-        keys = keyset.KeySet([keyset.Key(public, table=p256.make_table(public))])
+        keys = keyset.KeySet([keyset.Key(public, table=comb.make_table(public))])
         manifest = verify.open_package(data, keys)
         assert (manifest.product, manifest.version, manifest.seq) == ("thermostat", "1.1.0", 2)
 

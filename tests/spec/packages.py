@@ -6,14 +6,14 @@ from typing import Any
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-from otaspec import cose, keyset, p256
+from otaspec import comb, cose, keyset
 from otaspec import manifest as manifests
 from otaspec.verify import Board
 
 PRIVATE = ec.derive_private_key(0xD21B, ec.SECP256R1())
 _NUMBERS = PRIVATE.public_key().public_numbers()
 PUBLIC = _NUMBERS.x.to_bytes(32, "big") + _NUMBERS.y.to_bytes(32, "big")
-KEYS = keyset.KeySet([keyset.Key(PUBLIC, table=p256.make_table(PUBLIC))])
+KEYS = keyset.KeySet([keyset.Key(PUBLIC, table=comb.make_table(PUBLIC))])
 
 PAYLOAD = b"a patch of few bytes"
 IMAGE = hashlib.sha256(b"new").digest()

@@ -4,7 +4,7 @@ from itertools import product
 from typing import Any
 
 import pytest
-from otaspec import journal, otadata, rules
+from otaspec import journal, names, otadata, rules
 
 SLOTS = 2
 HASHES = (b"a" * 32, b"b" * 32)
@@ -73,7 +73,7 @@ def settle(entries: tuple[bytes, bytes], running: int, trial: Any, right: tuple[
     raise AssertionError("no end")
 
 
-@pytest.mark.parametrize("phase", [0, *sorted(journal.PHASE_NAMES)])
+@pytest.mark.parametrize("phase", [0, *sorted(names.PHASE_NAMES)])
 def test_every_state_is_decided_and_every_boot_ends(phase: int) -> None:
     changes = [{"trials": t, "begun": b} for t in (1, 3) for b in (False, True)] if phase else [{}]
     rights = list(product((False, True), repeat=2))

@@ -3,14 +3,14 @@
 from typing import Any
 
 import pytest
-from otaspec import boot, journal, otadata, rules
+from otaspec import boot, journal, names, otadata, rules
 
 from tests.spec.slots_page import entry, slots_in, table
 from tests.spec.test_rules import HASHES, apply, trial_record
 
 BOOT_CASES = table("4.", "Cases")
 RULE_CASES = table("5.", "Cases")
-NAMES = journal.PHASE_NAMES
+NAMES = names.PHASE_NAMES
 PHASES = {name: number for number, name in NAMES.items()} | {"NONE": 0}
 
 
