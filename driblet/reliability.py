@@ -1,17 +1,21 @@
 """`make prove`: the long proof. Goes on where it was stopped; writes docs/reliability.md and .json.
 
 What it tries is the table PHASES. Verdicts are kept in build/prove/, under the exact bytes of
-agent, contract, flash and package, so a changed line of either begins that phase anew.
+agent, contract, lab, flash and package, so a changed line of either begins that phase anew. The two
+files are brought up to date all the time: what is not finished yet says how far it is.
 """
 
 import argparse
 import asyncio
 import json
 import random
+import resource
+import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +38,8 @@ _DOCS = ROOT / "docs"
 _SIGNER = Signer(ec.derive_private_key(0xD21B, ec.SECP256R1()))  # of a lab board, and of no other
 _SMALL, _FULL_SIZE = 128 * 1024, 1_673_152
 _DOUBLES = 100_000
+_JSON = "reliability.json"
+_WRITE_EVERY = 30.0  # seconds
 Choose = Callable[[Survey, Regions], list[Point]]
 
 
@@ -93,7 +99,8 @@ PHASES = (
         for d in _DEAD
     ),
     _large("1.67 MB, delta, 1,500 points", _sample(1500), "bsdiff"),
-    _large("1.67 MB, full package, every operation, before and torn", _everywhere("before", "bits"), "image"),
+    _large("1.67 MB, full package, before every operation", _everywhere("before"), "image"),
+    _large("1.67 MB, full package, every operation torn", _everywhere("bits"), "image"),
     _small("two cuts, 100,000 points", _doubles),
 )
 
@@ -124,37 +131,92 @@ def update_of(phase: Phase, found: Runtime, folder: Path) -> Update:
     )
 
 
-async def run(phase: Phase, found: Runtime, bar: Progress, jobs: int | None) -> dict[str, Any]:
-    """The figures of a phase."""
-    began = time.monotonic()
+@dataclass
+class Running:
+    """A phase at work: how far it is."""
+
+    phase: Phase
+    summary: prove.Summary
+    planned: int
+    code: str  # fingerprint of what is tried
+    cpu: float = field(default_factory=lambda: -_cpu_seconds())
+
+    def row(self) -> dict[str, Any]:
+        phase = self.phase
+        self.summary.seconds = self.cpu + _cpu_seconds()
+        found = self.summary.as_json()
+        found["cpu_seconds"] = found.pop("seconds")
+        facts = {"phase": phase.name, "board": phase.board, "image_size": phase.size}
+        return facts | {"release": phase.release, "planned": self.planned, "code": self.code} | found
+
+
+def _cpu_seconds() -> float:
+    """Of the lab's processes that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+class Report:
+    """docs/reliability.md and .json: a row per phase. Those of earlier runs stay until they are run again."""
+
+    def __init__(self, commit: str) -> None:
+        self._commit = commit
+        self._rows: dict[str, dict[str, Any]] = {}
+        self._written = 0.0
+        if (_DOCS / _JSON).exists():
+            known = json.loads((_DOCS / _JSON).read_text())["phases"]
+            self._rows = {row["phase"]: row for row in known if row["phase"] in _order()}
+
+    def begin(self, running: Running) -> None:
+        """The processor's seconds of an earlier part of the same run count."""
+        before = self._rows.get(running.phase.name)
+        if before and before["code"] == running.code:
+            running.cpu += before["cpu_seconds"]
+
+    def put(self, running: Running, now: bool = False) -> None:
+        """Keep its row; the files follow at most every half minute, or `now`."""
+        if now or time.monotonic() - self._written > _WRITE_EVERY:
+            self._written = time.monotonic()
+            self._rows[running.phase.name] = running.row() | {"commit": self._commit}
+            self._write()
+
+    def _write(self) -> None:
+        order = _order()
+        rows = sorted(self._rows.values(), key=lambda row: order.get(row["phase"], len(order)))
+        found: dict[str, Any] = {name: sum(row[name] for row in rows) for name in _SUMS}
+        found["missing"] = [name for name in order if name not in self._rows]
+        found["phases"] = rows
+        (_DOCS / _JSON).write_text(json.dumps(found, indent=1) + "\n")
+        (_DOCS / "reliability.md").write_text(page(found))
+
+
+def _order() -> dict[str, int]:
+    return {phase.name: number for number, phase in enumerate(PHASES)}
+
+
+async def run(phase: Phase, found: Runtime, bar: Progress, report: Report, jobs: int | None) -> Running:
+    """Runs what is not known yet of a phase."""
     folder = build_folder("prove") / "".join(c if c.isalnum() else "-" for c in phase.name)
     update = update_of(phase, found, folder)
     base = await lab.survey(found, update)
     if base.outcome != update.expected():
         raise lab.LabError(f"{phase.name}: uncut it ends {base.outcome} {base.why}")
     some = phase.choose(base, Regions(loader.load(phase.board).rows))
-    summary = prove.Summary(base.operations)
+    running = Running(phase, prove.Summary(base.operations), len(some), prove.fingerprint(found, update))
+    report.begin(running)
     task = bar.add_task(phase.name, total=len(some), bricks=0)
 
     def on_verdict(verdict: lab.Verdict) -> None:
-        summary.add(verdict, update.expected())
-        bar.update(task, advance=1, bricks=summary.bricks)
+        running.summary.add(verdict, update.expected())
+        bar.update(task, advance=1, bricks=running.summary.bricks)
+        report.put(running)
 
-    await prove.run(
-        found, update, base, some, jobs=jobs, store=folder / "verdicts.jsonl", on_verdict=on_verdict
-    )
-    summary.seconds = time.monotonic() - began
-    facts = {"phase": phase.name, "board": phase.board, "image_size": phase.size, "release": phase.release}
-    return facts | summary.as_json()
-
-
-def write(rows: list[dict[str, Any]], missing: list[str]) -> None:
-    """The two files, after every phase: what is not done yet is named."""
-    found = {"phases": rows, "missing": missing, "runs": sum(r["runs"] for r in rows)}
-    for name in ("bricks", "unmonitored", "not_converged", "wrong"):
-        found[name] = sum(r[name] for r in rows)
-    (_DOCS / "reliability.json").write_text(json.dumps(found, indent=1) + "\n")
-    (_DOCS / "reliability.md").write_text(page(found))
+    store = folder / "verdicts.jsonl"
+    try:
+        await prove.run(found, update, base, some, jobs=jobs, store=store, on_verdict=on_verdict)
+    finally:  # stopped or not
+        report.put(running, now=True)
+    return running
 
 
 _PAGE = """# Reliability, as measured
@@ -168,44 +230,57 @@ real ones; [host_sim/README.md](../host_sim/README.md) says what is simulated. I
 Unmonitored: a release that is dead before its agent starts boots without a way back after a tear that is
 out of order. A stock bootloader cannot prevent it: [SLOTS.md](../bootloader_spec/SLOTS.md) section 8.
 
-| what | operations | runs | bricks | unmon. | not conv. | wrong | bytes | erases |
-|---|---|---|---|---|---|---|---|---|
+| what | operations | runs | bricks | unmon. | not conv. | wrong | bytes | erases | commit |
+|---|---|---|---|---|---|---|---|---|---|
 """
 _COLUMNS = (
-    "operations",
-    "runs",
-    "bricks",
-    "unmonitored",
-    "not_converged",
-    "wrong",
-    "extra_bytes",
+    *("operations", "runs", "bricks", "unmonitored", "not_converged", "wrong", "extra_bytes"),
     "extra_erases",
 )
+_SUMS = ("runs", "bricks", "unmonitored", "not_converged", "wrong", "cpu_seconds")
 
 
 def page(found: dict[str, Any]) -> str:
     """docs/reliability.md."""
-    rows = [" | ".join([row["phase"], *(f"{row[n]:,}" for n in _COLUMNS)]) for row in found["phases"]]
-    text = _PAGE.format(**found) + "".join(f"| {row} |\n" for row in rows)
-    text += "\nBytes, erases: the most that a run cost beyond an uncut one.\n"
+    text = _PAGE.format(**found)
+    for row in found["phases"]:
+        cells = [row["phase"], *(f"{row[n]:,}" for n in _COLUMNS), row["commit"]]
+        text += f"| {' | '.join(cells)} |\n"
+    text += "\nBytes, erases: the most that a cut cost beyond an uncut run. Commit: what was tried.\n"
+    part = [r for r in found["phases"] if r["runs"] < r["planned"]]
+    if part:
+        said = [f"{r['phase']} ({r['runs']:,} of {r['planned']:,})" for r in part]
+        text += "\nStopped before its end: " + "; ".join(said) + ".\n"
     if found["missing"]:
         text += "\nNot run yet: " + "; ".join(found["missing"]) + ".\n"
     return text
 
 
+def commit() -> str:
+    """The commit of this checkout, with "+" where files of it were changed."""
+    git = ["git", "-C", str(ROOT)]
+    said = [
+        subprocess.run([*git, *words], capture_output=True, text=True, check=False).stdout.strip()
+        for words in (("rev-parse", "--short=10", "HEAD"), ("status", "--porcelain", "-uno", ":!docs"))
+    ]
+    return (said[0] or "unknown") + ("+" if said[1] else "")
+
+
 async def everything(wanted: list[Phase], jobs: int | None) -> int:
-    """Runs what is wanted, smallest first as the table has it; exit status."""
+    """Runs what is wanted in the order of the table; exit status. SIGTERM: stops, and keeps what there is."""
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     found = runtime.find(lambda text: print(text, file=sys.stderr))
     columns: list[Any] = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
     columns += [TextColumn("{task.fields[bricks]} bricks"), TimeRemainingColumn()]
-    rows: list[dict[str, Any]] = []
+    report = Report(commit())
+    done: list[prove.Summary] = []
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        for number, phase in enumerate(wanted):
-            rows.append(await run(phase, found, bar, jobs))
-            write(rows, [p.name for p in PHASES if p not in wanted[: number + 1]])
-    bad = sum(row["bricks"] + row["wrong"] + row["not_converged"] for row in rows)
-    print(f"{sum(row['runs'] for row in rows):,} runs, {sum(row['bricks'] for row in rows)} bricks")
-    return 1 if bad else 0
+        for phase in wanted:
+            done.append((await run(phase, found, bar, report, jobs)).summary)
+    print(f"{sum(s.runs for s in done):,} runs, {sum(s.bricks for s in done)} bricks")
+    return 1 if any(s.bricks or s.wrong or s.not_converged for s in done) else 0
 
 
 def main() -> None:
@@ -214,7 +289,11 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, metavar="N", help="processes side by side")
     given = parser.parse_args()
     wanted = [phase for phase in PHASES if given.only in phase.name]
-    sys.exit(asyncio.run(everything(wanted, given.jobs)))
+    try:
+        sys.exit(asyncio.run(everything(wanted, given.jobs)))
+    except asyncio.CancelledError:
+        print("stopped; `make prove` goes on from here", file=sys.stderr)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -31,12 +31,13 @@ class Journal:
 
     def put(self, kind: int, record: dict) -> None:
         """NVS_FAILED where it cannot be written."""
+        raw = journal.encode(kind, record)
         try:
-            self.nvs.set_blob(journal.BLOBS[kind][0], journal.encode(kind, record))
+            self.nvs.set_blob(journal.BLOBS[kind][0], raw)
             self.nvs.commit()
         except OSError as e:
             raise error(_NVS_FAILED, "%s: %s" % (journal.BLOBS[kind][0], e))
-        self._cache[kind] = journal.decode(kind, journal.encode(kind, record))
+        self._cache[kind] = journal.decode(kind, raw)
 
     def change(self, kind: int, **fields) -> None:
         record = dict(self.get(kind))

@@ -3,4 +3,4 @@ import asyncio
 
 async def main(agent):
     while True:
-        await asyncio.sleep(1)
+        await asyncio.sleep(60)

@@ -40,7 +40,7 @@ def update_of(
     settings: dict[str, str | bytes | int] = {
         "pk": manifest.product, "dn": manifest.device or "lab", "ds": _DS, "server": "http://lab",
         "keys": public, "board": board.name, "version": "old", "ram": board.decoder_ram,
-        "wdt": _WATCHDOG_MS, "dev": 0,
+        "wdt": _WATCHDOG_MS, "dev": 0, "soak": 1,
     }  # fmt: skip
     images = {slot: old} | ({1 - slot: backup} if backup else {})
     folder.mkdir(parents=True, exist_ok=True)
@@ -61,7 +61,9 @@ def update_of(
         firmware=(firmware(runtime),),
         chip_id=board.chip_id,
         old_sha256=hashlib.sha256(old).hexdigest(),
+        old_size=len(old),
         new_sha256=manifest.image_sha256.hex(),
+        new_size=manifest.image_size,
         seq=manifest.seq,
         version=manifest.version,
         settings=settings,

@@ -21,7 +21,6 @@ from otasim.parts import layout
 
 RELEASES = ("good", "self_test", "import", "hang", "hang_late", "offline")
 WHAT = {layout.OP_ERASE: "erase", layout.OP_PROGRAM: "program", layout.OP_NVS: "nvs"}
-_LAB = parts.MODULES.parent / "lab"
 _HEAP = "1M"
 _LINE_LIMIT = 1 << 24
 
@@ -63,7 +62,9 @@ class Update:
     firmware: tuple[Path, ...]
     chip_id: int
     old_sha256: str
+    old_size: int
     new_sha256: str
+    new_size: int
     seq: int
     version: str
     settings: dict[str, Any]  # pk, dn, ds as in the board's NVS
@@ -93,7 +94,9 @@ class Update:
             "package_size": len(package),
             "etag": f'"{hashlib.sha256(package).hexdigest()}"',
             "old": self.old_sha256,
+            "old_size": self.old_size,
             "new": self.new_sha256,
+            "new_size": self.new_size,
             "seq": self.seq,
             "version": self.version,
             "release": self.release,
@@ -143,10 +146,14 @@ class LabError(Exception):
     """The lab itself failed: its process ended badly. str() holds what it said."""
 
 
+def code(runtime: Runtime, update: Update) -> list[Path]:
+    """The compiled folders that a run is made of: lab, stand-ins, firmware. Named by what is in them."""
+    lab = runtimes.compile_tree([parts.LAB], arch=runtime.arch) / parts.LAB.name
+    return [lab, parts.stand_ins(runtime), *update.firmware]
+
+
 def _command(runtime: Runtime, update: Update) -> list[str]:
-    lab = runtimes.compile_tree([_LAB], arch=runtime.arch) / _LAB.name
-    path = [lab, parts.stand_ins(runtime), *update.firmware]
-    return runtime.command(["-m", "_lab.main"], heap=_HEAP, path=path)
+    return runtime.command(["-m", "_lab.main"], heap=_HEAP, path=code(runtime, update))
 
 
 async def _run(

@@ -16,13 +16,14 @@ _HERE = Path(__file__).resolve().parent
 _CONTRACT = Path(otaspec.__file__).resolve().parent
 
 
-def _modules() -> Path:
-    """host_sim/modules in a checkout, otasim/modules in a wheel."""
-    beside = _HERE.parent / "modules"
-    return beside if beside.is_dir() else _HERE / "modules"
+def _on_the_device(checkout: str, wheel: str) -> Path:
+    """A folder of code for MicroPython: host_sim/`checkout`, or otasim/`wheel` where driblet is installed."""
+    beside = _HERE.parent / checkout
+    return beside if beside.is_dir() else _HERE / wheel
 
 
-MODULES = _modules()
+MODULES = _on_the_device("modules", "modules")
+LAB = _on_the_device("lab", "fault_lab")
 
 
 def _shared(name: str) -> Any:

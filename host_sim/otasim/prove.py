@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 import json
 import os
+import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -70,9 +71,9 @@ def _short(verdict: Verdict) -> dict[str, Any]:
 class Store:
     """Verdicts in a file, one JSON line each, so that a long proof can go on where it was stopped."""
 
-    def __init__(self, path: Path | None, update: Update) -> None:
+    def __init__(self, path: Path | None, runtime: Runtime, update: Update) -> None:
         self._path = path
-        self._key = _fingerprint(update)
+        self._key = fingerprint(runtime, update)
 
     def known(self) -> dict[Point, Verdict]:
         """What was judged before, of exactly this update."""
@@ -93,10 +94,11 @@ class Store:
                 file.write(json.dumps({"key": self._key, "verdict": kept}) + "\n")
 
 
-def _fingerprint(update: Update) -> str:
-    """Of everything that decides what a run comes to."""
+def fingerprint(runtime: Runtime, update: Update) -> str:
+    """Of everything that decides what a run comes to: board, package, and the code of all parts."""
     content = [update.flash.read_bytes(), update.package.read_bytes()]
-    names = (update.release, update.variant, str(update.watchdog_ms), *(f.name for f in update.firmware))
+    folders = [str(folder.relative_to(folder.parents[1])) for folder in lab.code(runtime, update)]
+    names = (update.release, update.variant, str(update.watchdog_ms), str(update.write_unit), *folders)
     return hashlib.sha256(b"".join(content) + " ".join(names).encode()).hexdigest()[:16]
 
 
@@ -112,7 +114,7 @@ async def run(
     on_verdict: Callable[[Verdict], None] = lambda _: None,
 ) -> list[Verdict]:
     """A verdict for each point, `jobs` processes at a time. LabError where the lab fails."""
-    kept = Store(store, update)
+    kept = Store(store, runtime, update)
     known = kept.known() if not trace else {}
     verdicts = [known[p] for p in points if p in known]
     for verdict in verdicts:
@@ -129,8 +131,10 @@ async def run(
                 kept.add(verdict)
                 on_verdict(verdict)
 
+    starts = list(range(0, len(left), size))
+    random.Random(0).shuffle(starts)  # noqa: S311 - what is stopped half-way has been everywhere
     async with asyncio.TaskGroup() as group:
-        for start in range(0, len(left), size):
+        for start in starts:
             group.create_task(batch(left[start : start + size]))
     if len(verdicts) != len(points):
         raise lab.LabError(f"{len(points)} points were given, {len(verdicts)} were judged")

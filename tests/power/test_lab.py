@@ -106,10 +106,10 @@ async def test_a_proof_goes_on_where_it_was_stopped(folder: Path) -> None:
     some = [Point(o, "before") for o in (3, 9)]
     store = folder / "verdicts.jsonl"
     first = await prove.run(runtime.find(), update, base, some[:1], store=store)
-    assert prove.Store(store, update).known() == {some[0]: first[0]}
+    assert prove.Store(store, runtime.find(), update).known() == {some[0]: first[0]}
     seen: list[Verdict] = []
     both = await prove.run(runtime.find(), update, base, some, store=store, on_verdict=seen.append)
     assert [v.point for v in both] == some
     assert len(store.read_text().splitlines()) == 2
     other = bench.update(folder / "other", release="hang")
-    assert not prove.Store(store, other).known()
+    assert not prove.Store(store, runtime.find(), other).known()

@@ -17,20 +17,32 @@ class Judge:
         self._world = world
         self._loader = loader
         self._good = job["release"] == "good"
-        self._old, self._new = job["old"], job["new"]
+        self._old, self._new = (job["old"], job["old_size"]), (job["new"], job["new_size"])
         self._home = None  # row that holds the old image
-        self.running = ""  # hash of the booted image
+        self.running = ""  # OLD, NEW, or the hash of what else was booted
         self.unmonitored = False
         self.why = ""
 
     def booted(self, row, image) -> None:
-        self.running = hexlify(self._loader.digest(row, image)).decode()
         if self._home is None:
             self._home = row
-        if self.running not in (self._old, self._new):
+        self.running = self._name(row, image.size)
+        if self.running not in (OLD, NEW):
             self.why = "booted an image that nobody made: " + self.running[:16]
-        if self.running == self._new and not self._good and self._state(row) != otadata.PENDING:
+        if self.running == NEW and not self._good and self._state(row) != otadata.PENDING:
             self.unmonitored = True
+
+    def _name(self, row, size: int) -> str:
+        """Which image stands there, whole files with all that is appended to them."""
+        if row.offset == self._home.offset and self._world.untouched(row, self._old[1]):
+            return OLD
+        for name, (sha256, length) in ((NEW, self._new), (OLD, self._old)):
+            if self._digest(row, length) == sha256:
+                return name
+        return self._digest(row, size)
+
+    def _digest(self, row, size: int) -> str:
+        return hexlify(self._loader.digest(row, size)).decode()
 
     def _state(self, row) -> int:
         """State of the active otadata entry, -1 unless it names `row`."""
@@ -44,10 +56,6 @@ class Judge:
         where = self._world.first(1, 0)
         return [bytes(self._world.flash.window(where[2] + i * layout.SECTOR, 32)) for i in (0, 1)]
 
-    def _holds(self, row, wanted: str) -> bool:
-        image = self._loader.verified(row)
-        return image is not None and hexlify(self._loader.digest(row, image)).decode() == wanted
-
     def settled(self, row) -> str:
         """The board rests, running `row`."""
         world = self._world
@@ -56,10 +64,10 @@ class Judge:
         if world.rtc[layout.W_VIOLATIONS] or world.rtc[layout.W_PANICS]:
             self.why = "the flash was used in a way that no chip forgives"
             return WRONG
-        if not self._holds(self._home, self._old):
+        if not world.untouched(self._home, self._home.size):
             self.why = "the old image was changed"
             return WRONG
-        if self.running == self._new:
+        if self.running == NEW:
             return self._settled_new(row)
         return NOT_CONVERGED if self._good else OLD
 
@@ -74,4 +82,4 @@ class Judge:
 
     def worn_out(self) -> str:
         """Too many boots without an end."""
-        return UNMONITORED if self.unmonitored and self.running == self._new else NOT_CONVERGED
+        return UNMONITORED if self.unmonitored and self.running == NEW else NOT_CONVERGED

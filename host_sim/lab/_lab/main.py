@@ -73,7 +73,7 @@ class Run:
 
     def firmware(self) -> None:
         """Returns never: each boot ends in one of `ends`."""
-        new = self.judge.running == self.job["new"]
+        new = self.judge.running == judge.NEW
         release = self.job["release"] if new else "good"
         self.server.reachable = release != "offline"
         if release != "hang":

@@ -9,6 +9,7 @@ from otaspec.errors import error
 
 from _lab import ends
 
+_POLL_SECONDS = 10
 _QUIET_POLLS = 3  # polls in a row between which no flash operation happened: the board has settled
 _UNREACHABLE = 301
 _NO_SERVER = 504
@@ -45,7 +46,7 @@ class Server:
             "/v1/login": lambda doc: {
                 "token": "lab",
                 "expires_in": 3600,
-                "poll_interval": 60,
+                "poll_interval": _POLL_SECONDS,
                 "last_report": 0,
             },
             "/v1/report": self._report,
@@ -71,7 +72,7 @@ class Server:
         if doc["image_sha256"] != job["new"] and not self._withdrawn():
             offer = {name: job[name] for name in ("seq", "version", "etag")}
             offer.update({"rollout": "lab", "url": "/v1/packages/x", "size": job["package_size"]})
-        body = json.dumps({"time": self._time(), "poll_interval": 60, "update": offer}).encode()
+        body = json.dumps({"time": self._time(), "poll_interval": _POLL_SECONDS, "update": offer}).encode()
         proof = mac.answer(unhexlify(job["ds"]), job["pk"], job["dn"], unhexlify(doc["nonce"]), body)
         return 200, {"driblet-mac": hexlify(proof).decode()}, body
 

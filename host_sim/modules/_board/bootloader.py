@@ -24,7 +24,7 @@ def run(variant: str, watchdog_ms: int, unpack_into: str) -> None:
         print(json.dumps({"error": str(error)}))
         here.leave(layout.EXIT_NOTHING_BOOTS)
     rtc[layout.W_RUNNING] = loader.rows.index(row)
-    digest = hexlify(loader.digest(row, image)).decode()
+    digest = hexlify(loader.digest(row, image.size)).decode()
     found = {"slot": row.label, "image": digest, "writes": loader.writes}
     if unpack_into:
         found["bundle"] = _unpack(loader.reader(row), image, unpack_into + "/" + digest[:32])

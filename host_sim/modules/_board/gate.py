@@ -67,6 +67,10 @@ class Gate:
             w[L.W_UNSTABLE_CELLS + 2 * count + 1] = mask
             w[L.W_UNSTABLE] = count + 1
 
+    def undecided(self) -> int:
+        """How many cells are."""
+        return self._w[L.W_UNSTABLE]
+
     def settle(self, at: int, size: int, cells) -> None:
         """An erase (cells None) settles every bit; a program settles the bits that it set to 0."""
         w = self._w

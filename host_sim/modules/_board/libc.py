@@ -15,6 +15,7 @@ exit_now = _lib.func("v", "_exit", "i")  # no `finally`, no atexit: as on a rese
 fork = _lib.func("i", "fork", "")
 alarm = _lib.func("i", "alarm", "i")  # SIGALRM ends this process after so many seconds
 _waitpid = _lib.func("i", "waitpid", "iPi")
+_memcmp = _lib.func("i", "memcmp", "PPL")
 
 _PR_SET_PDEATHSIG = 1
 _SIGKILL = 9
@@ -60,6 +61,11 @@ def wait_for(child: int) -> int:
 
 def fill(address: int, value: int, size: int) -> None:
     _memset(address, value, size)
+
+
+def same(a: int, b: int, size: int) -> bool:
+    """Whether `size` bytes at two addresses are the same."""
+    return _memcmp(a, b, size) == 0
 
 
 def kill_self() -> None:

@@ -27,7 +27,8 @@ class Nor:
         """Fills `out` (a writable buffer) with the bytes from `at` on."""
         out = memoryview(out)
         out[:] = self._bytes[at : at + len(out)]
-        self._gate.disturb(at, out)
+        if self._gate.undecided():
+            self._gate.disturb(at, out)
 
     def window(self, at: int, size: int):
         """The flash itself, as a chip maps it: take no copy. Undecided cells are not disturbed here."""
@@ -60,7 +61,8 @@ class Nor:
                 tear.program(self, at, page, cut, self._gate)
             self._gate.cut()
         _hot.program(old, page, len(page))
-        self._gate.settle(at, len(page), old)
+        if self._gate.undecided():
+            self._gate.settle(at, len(page), old)
         self._gate.programmed()
         if cut:
             self._gate.cut()
@@ -75,7 +77,8 @@ class Nor:
                 tear.erase(self, at, cut, self._gate)
             self._gate.cut()
         libc.fill(self._address + at, 0xFF, layout.SECTOR)
-        self._gate.settle(at, layout.SECTOR, None)
+        if self._gate.undecided():
+            self._gate.settle(at, layout.SECTOR, None)
         self._gate.erased(at // layout.SECTOR, self._bytes[at : at + layout.SECTOR])
         if cut:
             self._gate.cut()

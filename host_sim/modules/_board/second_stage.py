@@ -75,9 +75,9 @@ class Bootloader:
     def reader(self, row):
         return lambda at, buffer: self._flash.read_into(row.offset + at, buffer)
 
-    def digest(self, row, found) -> bytes:
-        """SHA-256 of the whole image, which is its name."""
-        return image.digest(self.reader(row), found.size, b"", self._buffer)
+    def digest(self, row, size: int) -> bytes:
+        """SHA-256 of an image of `size` bytes, which is its name."""
+        return image.digest(self.reader(row), size, b"", self._buffer)
 
     def _write(self, write) -> None:
         at = self._table.otadata.offset + write[1] * layout.SECTOR
