@@ -47,7 +47,8 @@ def decode(params: dict, old: object, patch: object, new: object, ram: int, star
     """NEW from OLD and a patch; see patch.decode.
 
     start: bytes of NEW that are there and right, a multiple of the patch's block size (PATCH.md 13); `patch`
-    must then have seek(offset) too.
+    must then have seek(offset) too. What the transport may fetch in between, and how much is read at a time:
+    PATCH.md 13.
     """
     d = Decoder(old, patch)
     head = _head(d, params, new.size, ram)
@@ -96,20 +97,22 @@ class Decoder(Input):
             if start & (1 << block) - 1 or start > end:
                 refuse(13)
             if start:
-                self.seek(start, 6 + 3 * len(sizes) + self.size + sum(sizes[: start >> block]))
+                yield from self.seek(start, 6 + 3 * len(sizes) + self.size + sum(sizes[: start >> block]))
             for q in range(start, end, 1 << block):
                 self.begin(sizes[q >> block])
                 yield from self.block(q, min(end, q + (1 << block)))
         yield from self.finish()
 
-    def seek(self, start: int, n: int) -> None:
+    def seek(self, start: int, n: int) -> object:
         """Goes on with the section at n of the patch; what is written already is read back for the sums."""
         self.patch.seek(n)
+        yield 0  # the section's first bytes may have to be fetched
         while self.written < start:
             if self.sha:
                 self.new.readinto(self.written, self.page[:_SECTOR])
                 self.update(_SECTOR)
             self.written += _SECTOR
+            yield self.written
 
     def block(self, q: int, end: int) -> object:
         """The ops of one block of NEW, from q to end."""

@@ -13,7 +13,9 @@ MAGIC = b"DRB1"
 HEAD_SIZE = 8  # magic and length, before the manifest
 MAX_SIZE = 8192
 FORMAT = 1
-CHUNK_SIZE = 16384
+CHUNK_SIZE = 4096
+CHUNK_AHEAD = 5120  # PATCH.md 13: the most that a decoder takes of the patch for a sector, or at its start
+CHUNK_ROOM = CHUNK_AHEAD + CHUNK_SIZE
 MAX_IMAGE = 1 << 28
 IMAGE_HEAD = 32  # the first bytes of an image, programmed last
 

@@ -122,8 +122,10 @@ def _check_payload(m: Manifest, board: Board) -> None:
         raise error(_CODEC_UNKNOWN, "%d" % m.payload_codec)
     if m.payload_ram > board.ram:
         raise error(_PATCH_NEEDS_MORE_RAM, "%d, this gives %d" % (m.payload_ram, board.ram))
-    # A plain image streams into the slot; chunks may be verified and decoded one by one. Else it is staged.
-    streams = m.payload_codec == manifests.IMAGE or (m.payload_chunk_size and board.chunks)
+    # A plain image streams into the slot; blocks may be decoded while their chunks come. Else it is staged.
+    streams = m.payload_codec == manifests.IMAGE
+    if m.payload_codec == manifests.ADDRESS and m.payload_chunk_size:
+        streams = board.chunks
     if not streams and m.payload_size > board.staging:
         raise error(_STAGING_TOO_SMALL, "%d, this has %d" % (m.payload_size, board.staging))
 

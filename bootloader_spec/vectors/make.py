@@ -345,7 +345,7 @@ def patch_manifest() -> dict[int, Any]:
 
 
 def plain_manifest() -> dict[int, Any]:
-    payload = {0: 40000 - 32, 1: PAYLOAD, 2: 0, 3: {}, 4: 0, 5: 16384, 6: PAYLOAD * 3, 7: HEAD}
+    payload = {0: 40000 - 32, 1: PAYLOAD, 2: 0, 3: {}, 4: 0, 5: 4096, 6: PAYLOAD * 10, 7: HEAD}
     texts = {2: "p", 3: "LINUX_HOST", 5: "2026-11 “blue”"}
     rest = {9: 3, 10: 1, 11: 1893456000, 12: [], 14: BASE, 15: "board-7", -1: "ignored", -9: [{-5: b"x"}]}
     return {0: 1, 1: 2**31 - 1, **texts, 4: 0xFFFF, 6: {0: 40000, 1: IMAGE}, 7: payload, **rest}
@@ -401,7 +401,8 @@ CHANGES: list[tuple[str, str, tuple[int, ...], Any]] = [
     ("params with a text", INVALID, (7, 3), {0: "12"}),
     ("params with a map", INVALID, (7, 3), {0: {}}),
     ("ram 2^31", INVALID, (7, 4), 2**31),
-    ("chunk size without chunks", INVALID, (7, 5), 16384),
+    ("chunk size without chunks", INVALID, (7, 5), 4096),
+    ("chunks of 16384 bytes", INVALID, (7, 5), 16384),
     ("chunks without chunk size", INVALID, (7, 6), PAYLOAD),
     ("head with a patch", INVALID, (7, 7), HEAD),
     ("patch without a base", INVALID, (8,), DROP),

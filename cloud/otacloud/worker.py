@@ -59,7 +59,9 @@ def make(work: Work) -> Made:
         codecs=() if work.base is not None else ("image",),
     )
     manifest = made.manifest
-    staging = 0 if manifest.payload_codec == 0 else manifest.payload_chunk_size or manifest.payload_size
+    # A plain image and blocks stream into the slot.
+    streams = manifest.payload_codec == 0 or manifest.payload_chunk_size
+    staging = 0 if streams else manifest.payload_size
     needs = {
         "payload_size": manifest.payload_size,
         "codec": manifest.payload_codec,

@@ -1,8 +1,11 @@
 """What every encoder hears and returns."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+
+from otaspec.manifest import CHUNK_SIZE
 
 # progress(what is being done, share of it that is done: 0..1, None where that is not known)
 Progress = Callable[[str, float | None], None]
@@ -54,6 +57,8 @@ class Encoded:
 
     ram: bytes of data that the decoder takes. head: for codec 0 only. parts: where the payload's bytes went;
     they add up to it. regions: finds out which regions of the new image cost most, the dearest first.
+    chunked: blocks, for boards that cannot stage the payload: they verify and decode it chunk by chunk.
+    in_blocks: makes that of it, None where there is no such form.
     """
 
     codec: int
@@ -63,3 +68,17 @@ class Encoded:
     head: bytes = b""
     parts: dict[str, int] = field(default_factory=dict)
     regions: Callable[[], list[Region]] = list
+    chunked: bool = False
+    in_blocks: "Callable[[], Encoded | None]" = lambda: None
+
+    @property
+    def chunks(self) -> bytes:
+        """The hashes of the chunks, one after the other."""
+        step = CHUNK_SIZE if self.chunked else len(self.payload)
+        parts = (self.payload[at : at + step] for at in range(0, len(self.payload), step))
+        return b"".join(hashlib.sha256(part).digest() for part in parts) if self.chunked else b""
+
+    @property
+    def size(self) -> int:
+        """What it adds to the package, in bytes."""
+        return len(self.payload) + len(self.head) + len(self.chunks)

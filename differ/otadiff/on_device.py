@@ -9,7 +9,7 @@ import json
 import sys
 import time
 
-from otaspec import keyset, patch, verify
+from otaspec import chunks, keyset, patch, verify
 from otaspec import manifest as manifests
 from otaspec.errors import OtaError, error
 
@@ -106,12 +106,34 @@ def apply(old: object, package: object, out: object, publics: list) -> object:
         if base.size != manifest.base_size or base.sha256() != manifest.base_sha256:
             raise error(_BASE_WRONG, "OLD is not the image that this patch starts from")
     new = File(out, manifest.image_size)
-    payload = Payload(package, manifest.payload_offset, manifest.payload_size)
-    codec, params, ram = manifest.payload_codec, manifest.payload_params, manifest.payload_ram
-    yield from patch.decode(codec, params, base, payload, new, ram)
+    if manifest.payload_chunk_size:
+        yield from decode_chunks(manifest, base, package, new)
+    else:
+        payload = Payload(package, manifest.payload_offset, manifest.payload_size)
+        codec, params, ram = manifest.payload_codec, manifest.payload_params, manifest.payload_ram
+        yield from patch.decode(codec, params, base, payload, new, ram)
     if new.end != manifest.image_size or new.sha256() != manifest.image_sha256:
         raise error(_IMAGE_HASH_WRONG)
     yield {"image_size": new.end, "seconds": time.time() - started}
+
+
+def decode_chunks(manifest: object, base: object, package: object, new: object) -> object:
+    """As an agent that cannot stage the patch: between two sectors it fetches chunks, and checks each."""
+    source = chunks.Source(manifest.payload_size, manifest.payload_chunks)
+    codec, params, ram = manifest.payload_codec, manifest.payload_params, manifest.payload_ram
+
+    def fetch() -> None:
+        while (at := source.wanted()) >= 0:
+            package.seek(manifest.payload_offset + at)
+            package.readinto(source.room())
+            source.filled()
+
+    fetch()
+    steps = patch.decode(codec, params, base, source, new, ram)
+    fetch()
+    for done in steps:
+        yield done
+        fetch()
 
 
 def main(old: str, package: str, out: str, keys: str) -> None:

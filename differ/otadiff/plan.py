@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 
 from otaboards.loader import Board
 from otaspec.errors import InputError, code
-from otaspec.manifest import IMAGE, IMAGE_HEAD
+from otaspec.manifest import CHUNK_ROOM, IMAGE, IMAGE_HEAD, MAX_SIZE
 
 from otadiff import bsdiff, heatshrink
 from otadiff.codecs import Encoded, Progress, stage
+
+_MOST_CHUNKS = MAX_SIZE - 1024  # bytes of hashes in a manifest, beside everything else in it
 
 # (old or None, new, bytes for the decoder's data, progress) -> the smallest payload, None if there is none
 Encode = Callable[[bytes | None, bytes, int, Progress], Encoded | None]
@@ -47,24 +49,30 @@ def _bsdiff(old: bytes | None, new: bytes, ram: int, progress: Progress) -> Enco
     return bsdiff.encode(old or b"", new, ram)
 
 
-def _address(old: bytes | None, new: bytes, ram: int, progress: Progress) -> Encoded | None:
+def _address(
+    old: bytes | None, new: bytes, ram: int, progress: Progress, blocks: bool = False
+) -> Encoded | None:
+    """Codec 3. `blocks`: for boards that fetch chunks and decode them one by one."""
     from otadiff import account, address  # late: they load compiled code
 
-    profiles = [name for name in (address.NORMAL, address.SMALL) if address.RAM[name] <= ram]
+    beside = CHUNK_ROOM if blocks else 0
+    profiles = [name for name in (address.NORMAL, address.SMALL) if address.RAM[name] + beside <= ram]
     if not profiles:
         return None
 
     def say(share: float, what: str) -> None:
         progress(f"Following addresses: {what}", share)
 
-    made = address.encode(old or b"", new, profile=profiles[0], progress=say)
+    made = address.encode(old or b"", new, profile=profiles[0], blocks=blocks, progress=say)
     return Encoded(
         address.CODEC,
         made.params,
         made.data,
-        made.ram,
+        made.ram + beside,
         parts=account.parts(made.written),
         regions=lambda: account.regions(made.again(), made.image),
+        chunked=blocks,
+        in_blocks=lambda: None if blocks else _address(old, new, ram, progress, blocks=True),
     )
 
 
@@ -103,6 +111,8 @@ def candidates(
         step = stage(progress, done / work, (done + codec.work) / work)
         done += codec.work
         made = codec.encode(old, new, board.decoder_ram, step)
+        if made and not _fits(made, board, old, new):
+            made = made.in_blocks()
         if made and _fits(made, board, old, new):
             yield made
 
@@ -116,5 +126,7 @@ def _chosen(only: Sequence[str]) -> list[Codec]:
 
 
 def _fits(made: Encoded, board: Board, old: bytes | None, new: bytes) -> bool:
-    """A plain image streams into the slot; any other payload is staged, verified, then decoded."""
+    """A plain image streams into the slot, blocks are decoded as they come; any other payload is staged."""
+    if made.chunked:
+        return len(made.chunks) <= _MOST_CHUNKS
     return made.codec == IMAGE or len(made.payload) <= board.staging_for(len(new), len(old or b""))

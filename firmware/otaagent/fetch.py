@@ -49,6 +49,7 @@ class Package:
 
     async def fill(self, mv: "memoryview") -> None:
         """All of `mv`; PACKAGE_TRUNCATED where the package ends before."""
+        self._pace.again()
         at = 0
         while at < len(mv):
             n = await self.readinto(mv[at:])

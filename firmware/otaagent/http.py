@@ -341,6 +341,10 @@ class Pace:
         self._least = rate * window
         self._window = window * 1000
         self._until = time.ticks_add(time.ticks_ms(), deadline * 1000)
+        self.again()
+
+    def again(self) -> None:
+        """A window begins: what the board did until now is not the server's fault."""
         self._since = time.ticks_ms()
         self._bytes = 0
 
@@ -354,4 +358,4 @@ class Pace:
             return
         if self._bytes < self._least:
             raise error(_DOWNLOAD_TOO_SLOW, "%d bytes in %d s" % (self._bytes, self._window // 1000))
-        self._since, self._bytes = now, 0
+        self.again()

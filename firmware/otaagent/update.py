@@ -30,6 +30,7 @@ _PACKAGE_TRUNCATED = const(108)
 _PACKAGE_TRAILING_BYTES = const(109)
 _PAYLOAD_HASH_WRONG = const(110)
 _IMAGE_HASH_WRONG = const(111)
+_CHUNK_HASH_WRONG = const(115)
 _ANSWER_INVALID = const(305)
 _OUT_OF_MEMORY = const(407)
 _TRIAL_NOT_BOOTABLE = const(506)
@@ -94,7 +95,7 @@ class Update:
         """A wrong hash may be the link's or a cell's fault: the session gets a second try."""
         book = self.board.journal
         session = book.get(SESSION)
-        if e.code not in (_PAYLOAD_HASH_WRONG, _IMAGE_HASH_WRONG) or not session:
+        if e.code not in (_PAYLOAD_HASH_WRONG, _IMAGE_HASH_WRONG, _CHUNK_HASH_WRONG) or not session:
             return False
         self.agent.log("once more:", e)
         book.change(SESSION, failures=session["failures"] + 1)
@@ -129,18 +130,22 @@ class Update:
         m = self.manifest
         if m.image_sha256 == self.board.image_sha256:
             return self._adopt()
-        await self._progress("downloading", 2)
+        await self.progress("downloading", 2)
         if not self._waits():
             self._begin()
-            if self.hints.at("written") * SECTOR < m.image_size or not self._head():
+            if self.hints.at("written") * SECTOR < m.image_size or not self.head():
                 if m.payload_codec == manifests.IMAGE:
                     await self._stream()
+                elif self._streams():
+                    from . import chunks
+
+                    await chunks.decode(self)
                 else:
                     await self._decode(await self._stage())
             self.agent.download.close()
             await self._verify()
             self._ready()
-        await self._progress("rebooting", 95)
+        await self.progress("rebooting", 95)
         await self.agent.deliver()
         self._arm()
 
@@ -175,7 +180,7 @@ class Update:
         self.next = len(head)
         return head
 
-    async def _read_on(self, at: int) -> None:
+    async def read_on(self, at: int) -> None:
         """Be about to read byte `at` of the payload."""
         if self.next != self.at + at:
             await self.package.open(self.at + at)
@@ -186,6 +191,7 @@ class Update:
         session = board.journal.get(SESSION)
         blocked = board.journal.get(BLOCKED)
         start = staging.in_slot(m.image_size, image_size(board.other))
+        self.room = max(board.other.size - start, staging.in_file(config.staging))
         return verify.Board(
             product=config.pk,
             board=config.board,
@@ -194,7 +200,7 @@ class Update:
             agent=settings.API_LEVEL,
             slot_size=board.other.size,
             ram=config.ram,
-            staging=max(board.other.size - start, staging.in_file(config.staging)),
+            staging=self.room,
             seq_floor=board.floor(),
             open_digest=session["digest"] if session else b"",
             secure_version=board.secure_version,
@@ -202,6 +208,7 @@ class Update:
             running_size=board.size,
             running_sha256=board.image_sha256,
             codecs=CODECS,
+            chunks=True,
             blocklist=[tuple(item) for item in blocked["images"]] if blocked else (),
         )
 
@@ -244,12 +251,12 @@ class Update:
     async def _stream(self) -> None:
         """Straight into the slot, resumed at the sector that was in work."""
         m = self.manifest
-        fresh = self._open_slot()
+        fresh = self.open_slot()
         start = self.hints.at("written") * SECTOR
         writer = Writer(self.board.other, m.image_size, _HEAD, self.hints, "written", start, fresh)
         if not start:
             writer.write(memoryview(m.payload_head))
-        await self._read_on(max(start - _HEAD, 0))
+        await self.read_on(max(start - _HEAD, 0))
         await self._receive(writer, m.image_size, 85)
 
     async def _receive(self, writer: Writer, size: int, last: int) -> None:
@@ -264,16 +271,25 @@ class Update:
                 before = writer.at
                 writer.filled(n)
                 if writer.at != before:
-                    await self._progress("downloading", 5 + (last - 5) * writer.at // size)
+                    await self.progress("downloading", 5 + (last - 5) * writer.at // size)
         except ServerError as e:
             writer.pause()
             raise e
         stats.erases += writer.erases
-        # What follows was not signed.
+        await self.expect_end()
+
+    async def expect_end(self) -> None:
+        """What follows the payload was not signed."""
         if await self.package.readinto(memoryview(bytearray(1))):
             raise error(_PACKAGE_TRAILING_BYTES)
 
     # -- a patch -----------------------------------------------------------------------------------
+
+    def _streams(self) -> bool:
+        """Whether the patch has chunks and no place to be staged; a session ends as it began."""
+        m, hints = self.manifest, self.hints
+        begun = hints.at("written") and not hints.at("staged")
+        return m.payload_chunk_size and (begun or m.payload_size > self.room)
 
     async def _stage(self) -> "SlotStage | FileStage":
         """The patch, on this board and verified."""
@@ -285,7 +301,7 @@ class Update:
         if done != first + (m.payload_size + SECTOR - 1) // SECTOR:
             start = max(done - first, 0) * SECTOR
             writer = Writer(stage, m.payload_size, 0, hints, "staged", start)
-            await self._read_on(start)
+            await self.read_on(start)
             await self._receive(writer, m.payload_size, 40)
         for digest in hash_of(stage, m.payload_size):
             await asyncio.sleep_ms(0)
@@ -297,20 +313,20 @@ class Update:
     async def _decode(self, stage: "SlotStage | FileStage") -> None:
         m = self.manifest
         self.agent.download.close()
-        fresh = self._open_slot()
+        fresh = self.open_slot()
         writer = Writer(self.board.other, m.image_size, _HEAD, self.hints, "written", 0, fresh)
         gc.collect()
         old = staging.Image(self.board.running, m.base_size)
         source = staging.Source(stage, m.payload_size)
         for _ in patch.decode(m.payload_codec, m.payload_params, old, source, writer, m.payload_ram):
-            await self._progress("applying", 41 + 44 * writer.at // m.image_size)
+            await self.progress("applying", 41 + 44 * writer.at // m.image_size)
         stage.close()
-        self._keep_head(writer.head)
+        self.keep_head(writer.head)
         self.agent.reports.stats.erases += writer.erases
 
     # -- the slot ----------------------------------------------------------------------------------
 
-    def _open_slot(self) -> bool:
+    def open_slot(self) -> bool:
         """From here on the other slot is no fallback: its image goes first, its entry after it.
 
         True where that was done now, so that sector 0 is erased.
@@ -323,18 +339,18 @@ class Update:
         board.act("OPEN")
         return True
 
-    def _head(self) -> bytes:
+    def head(self) -> bytes:
         """The first bytes of the image; empty until a decoder has made them and they were kept."""
         return self.board.journal.get(SESSION)["head"]
 
-    def _keep_head(self, head: bytes) -> None:
-        if self._head() != head:
+    def keep_head(self, head: bytes) -> None:
+        if self.head() != head:
             self.board.journal.change(SESSION, head=head)
 
     async def _verify(self) -> None:
         """The whole image as read from flash, its head from the journal; then the head is programmed."""
         m, board = self.manifest, self.board
-        await self._progress("verifying", 86)
+        await self.progress("verifying", 86)
         head = board.journal.get(SESSION)["head"]
         for digest in hash_of(board.other, m.image_size, head):
             await asyncio.sleep_ms(0)
@@ -378,6 +394,6 @@ class Update:
             board.journal.change(TRIAL, told=False)
         board.act("ARM")
 
-    async def _progress(self, state: str, step: int) -> None:
+    async def progress(self, state: str, step: int) -> None:
         self.agent.tell(state, step, 0, self.about)
         await asyncio.sleep_ms(0)

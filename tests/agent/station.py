@@ -47,7 +47,9 @@ def full(image: bytes, seq: int = 7, version: str = "1.1.0", **change: Any) -> b
     return manifests.package_head(cose.sign1(manifests.encode(manifest), cose.kid(PUBLIC), sign)) + payload
 
 
-def delta(old: bytes, new: bytes, seq: int = 7, version: str = "1.1.0", kind: str = "LINUX_HOST") -> bytes:
+def delta(
+    old: bytes, new: bytes, seq: int = 7, version: str = "1.1.0", kind: str | Path = "LINUX_HOST"
+) -> bytes:
     """The signed package that the differ makes of two images."""
     made = build_package(
         old,
@@ -62,6 +64,22 @@ def delta(old: bytes, new: bytes, seq: int = 7, version: str = "1.1.0", kind: st
     return made.data
 
 
+def tight_board(folder: Path, size: int) -> Path:
+    """A kind of board whose slots just hold an image of `size` bytes: nothing can be staged."""
+    host = loader.load("LINUX_HOST")
+    kind = folder / "LINUX_TIGHT"
+    kind.mkdir()
+    text = (host.folder / "board.toml").read_text()
+    (kind / "board.toml").write_text(text.replace(f"staging = {host.staging}", "staging = 0"))
+    slot = -(-size // 4096) * 4096
+    second = 0x10000 + -(-slot // 0x10000) * 0x10000
+    table = (host.folder / "partitions.csv").read_text().splitlines()
+    rows = [line for line in table if not line.startswith("ota_")]
+    rows += [f"ota_{n}, app, ota_{n}, {at:#x}, {slot:#x}," for n, at in enumerate((0x10000, second))]
+    (kind / "partitions.csv").write_text("\n".join(rows) + "\n")
+    return kind
+
+
 @dataclass
 class Station:
     """A board with `old` in slot 0, its server, and what was seen of it."""
@@ -70,7 +88,7 @@ class Station:
     service: Service
     old: bytes
     settings: dict[str, Any] = field(default_factory=dict)
-    kind: str = "LINUX_HOST"
+    kind: str | Path = "LINUX_HOST"
     without: str = ""  # a row that its partition table lacks
     options: dict[str, Any] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
@@ -84,7 +102,7 @@ class Station:
                 "ps": self.service.ps,
                 "server": self.settings.get("server") or self.service.url,
             },
-            **{"keys": PUBLIC, "board": self.kind, "dev": 1, "poll": 1, "timeout": 3},
+            **{"keys": PUBLIC, "board": host.name, "dev": 1, "poll": 1, "timeout": 3},
             **{"wdt": 2000, "soak": 0, "checkin": 4},
         }
         self.files = files.create(
@@ -100,7 +118,7 @@ class Station:
             with self.files.flash.open("r+b") as flash:
                 flash.seek(partition.OFFSET)
                 flash.write(table)
-        if self.kind == "LINUX_HOST":
+        if host.chip_id == LINUX_HOST:
             (self.folder / "code").mkdir()
             self.options.setdefault("unpack_into", self.folder / "code")
         else:

@@ -76,11 +76,14 @@ def grow(made: Program, index: int, seed: int, instructions: int = 7) -> Program
     return Program(made.cpu, functions, made.pointers, made.text)
 
 
-def build(made: Program) -> bytes:
-    """The image: an ESP image with checksum and hash for Xtensa and RISC-V, else raw code."""
+def build(made: Program, first: bytes = b"") -> bytes:
+    """The image: an ESP image with checksum and hash for Xtensa and RISC-V, else raw code.
+
+    first: what its data begins with, such as an app description.
+    """
     starts: list[int] = []
     base = CODE if made.cpu in (Cpu.XTENSA, Cpu.RISCV) else 0x08020000
-    first = base
+    lowest = base
     for f in made.functions:
         at = sum(map(len, _body(made.cpu, f, base, [base] * len(made.functions))))
         starts.append(base)
@@ -89,10 +92,10 @@ def build(made: Program) -> bytes:
         b"".join(_body(made.cpu, f, start, starts)) for f, start in zip(made.functions, starts, strict=True)
     )
     odd = 1 if made.cpu is Cpu.THUMB else 0
-    data = b"".join(struct.pack("<I", starts[i] + odd) for i in made.pointers) + made.text
+    data = first + b"".join(struct.pack("<I", starts[i] + odd) for i in made.pointers) + made.text
     if made.cpu is Cpu.THUMB:
         return code + data
-    assert first + len(code) == base
+    assert lowest + len(code) == base
     return _esp(0 if made.cpu is Cpu.XTENSA else 5, [(DATA, data), (CODE, code)])
 
 

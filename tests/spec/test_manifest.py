@@ -34,8 +34,8 @@ def fields(draw: st.DrawFn) -> dict[str, object]:
     if codec > manifests.HEATSHRINK:
         row |= {"base_size": draw(SIZE), "base_sha256": draw(HASH)}
     if draw(st.booleans()):
-        chunks = -(-row["payload_size"] // 16384)
-        row |= {"payload_chunk_size": 16384, "payload_chunks": draw(HASH) * chunks}
+        chunks = -(-row["payload_size"] // 4096)
+        row |= {"payload_chunk_size": 4096, "payload_chunks": draw(HASH) * chunks}
     for name, values in (("secure_version", BIG), ("min_agent", BIG), ("sbom", HASH), ("device", TEXT)):
         if draw(st.booleans()):
             row[name] = draw(values)

@@ -9,6 +9,7 @@ from otaspec.errors import OtaError
 from tests.spec import packages
 
 WHOLE = packages.package()
+CHUNKED = {"payload_codec": 3, "payload_chunk_size": 4096, "payload_chunks": packages.BASE}
 HEAD = WHOLE[: -len(packages.PAYLOAD)]
 
 
@@ -127,7 +128,7 @@ def test_each_check_and_its_place(first: int) -> None:
         ({"not_after": 1000}, {"time": 1000}),
         ({}, {"slot_size": 5000}),
         ({}, {"staging": len(packages.PAYLOAD)}),
-        ({"payload_chunk_size": 16384, "payload_chunks": packages.BASE}, {"staging": 0, "chunks": True}),
+        (CHUNKED, {"staging": 0, "chunks": True}),
         ({"payload_codec": 0, "base_size": 0, "payload_size": 4968}, {"staging": 0, "running_size": 1}),
     ],
 )
@@ -136,9 +137,12 @@ def test_what_just_fits_is_taken(says: dict[str, object], is_: dict[str, object]
 
 
 def test_chunks_are_staged_where_the_agent_cannot_decode_them_one_by_one() -> None:
-    chunked = packages.manifest(payload_chunk_size=16384, payload_chunks=packages.BASE)
     with pytest.raises(OtaError, match="STAGING_TOO_SMALL"):
-        verify.check(chunked, packages.board(staging=0))
+        verify.check(packages.manifest(**CHUNKED), packages.board(staging=0))
+    # A codec without blocks could not go on after a cut.
+    other = packages.manifest(**CHUNKED | {"payload_codec": 2})
+    with pytest.raises(OtaError, match="STAGING_TOO_SMALL"):
+        verify.check(other, packages.board(staging=0, chunks=True))
 
 
 def test_a_jump_in_seq() -> None:
