@@ -61,6 +61,7 @@ TABLE = {
     407: "OUT_OF_MEMORY",
     408: "CONFIRM_FAILED",
     409: "OTADATA_UNSAFE",
+    410: "REFUSED_BY_APPLICATION",
     # 5xx the new release, on trial
     501: "SELF_TEST_FAILED",
     502: "TRIAL_WATCHDOG",

@@ -219,6 +219,10 @@ REMEDIES = {
         "Changing otadata now could leave no image to start: the agent stopped before it did.",
         "Restart the board and let it check in; then update again.",
     ),
+    410: (
+        "The application's own hook refused this release.",
+        "The report says which hook and why. The board is not asked again until another release comes.",
+    ),
     501: (
         "The release's own self-test said no.",
         "The board went back to the old image. Its log has the reason; mend the release.",

@@ -8,7 +8,7 @@ import time
 
 from micropython import const
 from otaspec import journal, keyset
-from otaspec.errors import ServerError, error
+from otaspec.errors import Deferred, ServerError, error
 
 from . import config as settings
 from . import http, trial
@@ -25,6 +25,8 @@ _LONGEST_WAIT = const(3600)  # s: a board that was long offline still looks once
 
 class Agent:
     """What the application gets. `status` says what goes on; `board` is what the boot found (boot.Board)."""
+
+    policy = None  # updates.Updates, where the application made one
 
     def __init__(self, board: "Board") -> None:
         config = board.config
@@ -60,6 +62,8 @@ class Agent:
         """Run the application and the agent, for ever."""
         self.app = app
         self.crash = crash
+        if self.policy:
+            self.policy.attach(self)
         self._tell_the_end()
         if hasattr(app, "main"):
             asyncio.create_task(self._application())
@@ -93,6 +97,16 @@ class Agent:
                 await self.deliver()
             except Exception as e:  # out of memory beside a decoder: the reports stay queued
                 self.log("reports:", e)
+
+    async def ask(self, point: str, update: "Update | None" = None) -> None:
+        """The application's word at `point`: "before check", ... or "" between two sectors.
+
+        Returns to go on; Deferred or REFUSED_BY_APPLICATION otherwise.
+        """
+        if self.policy:
+            await self.policy.ask(point, update)
+        else:
+            await asyncio.sleep_ms(0)
 
     # -- what goes on ------------------------------------------------------------------------------
 
@@ -131,6 +145,8 @@ class Agent:
         self.reports.stats.saw(status["heap"] - self.rest)
         if self.config.dev:
             print("@driblet " + json.dumps(status))
+        if self.policy:
+            self.policy.shown(status)
 
     def pay(self) -> None:
         """Queue the final report of an update that failed."""
@@ -154,18 +170,22 @@ class Agent:
             self.tell("reverted", error(code).coarse, code, self.about(), self.board.evidence(), **data)
         else:
             return
+        if self.policy:
+            self.policy.ended("confirm" if record["phase"] == journal.DONE else "revert")
         book.change(TRIAL, told=True)
 
     def inventory(self) -> dict:
         """What a poll tells the server about this board."""
         board, config = self.board, self.config
         state = "pending-verify" if board.on_trial else self.status["state"]
-        return {
+        found = self.policy.inventory() if self.policy else {}
+        found.update({
             "board": config.board, "chip": board.chip, "version": board.version,
             "image_sha256": board.image_sha256.hex(), "slot": board.running.label, "seq": board.seq,
             "state": state, "agent": settings.API_LEVEL, "staging": room(board), "ram": config.ram,
             "codecs": list(CODECS), "frozen": board.frozen,
-        }  # fmt: skip
+        })  # fmt: skip
+        return found
 
     def refuse(self, etag: str) -> None:
         """Not again at once: a package that failed here fails again, and each time wears the flash."""
@@ -185,10 +205,15 @@ class Agent:
             wait = self.interval
             try:
                 self.pay()
+                await self.ask("before check")
                 offer, server = await self.check_in()
                 failures = 0
                 if isinstance(offer, dict) and not self._is_refused(offer.get("etag")):
                     await Update(self, server, offer).run()
+                elif self.status["state"] == "deferred":
+                    self.show("idle", 0)
+            except Deferred as e:
+                self.policy.put_off(e)
             except ServerError as e:
                 self.log("no update now:", e)
                 failures += 1
@@ -198,14 +223,15 @@ class Agent:
             self.download.close()
             if not self.lock.locked():
                 self.client.close()
-            if self.status["state"] != "failed":
+            if self.status["state"] not in ("failed", "deferred"):
                 self.show("idle", 0)
             await self._sleep(wait)
 
     async def _sleep(self, seconds: int) -> None:
         """About `seconds`: a fleet that was switched on together must not stay together."""
         ms = seconds * 1000
-        await asyncio.sleep_ms(ms - ms // 10 + int.from_bytes(os.urandom(2), "big") * (ms // 5) // 65536)
+        ms += int.from_bytes(os.urandom(2), "big") * (ms // 5) // 65536 - ms // 10
+        await (self.policy.sleep(ms) if self.policy else asyncio.sleep_ms(ms))
 
     async def check_in(self) -> tuple:
         """Reports, then a poll, at the first server that serves us: (offer or None, server)."""

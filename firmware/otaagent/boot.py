@@ -52,6 +52,10 @@ def _run(name: str, config: Config, feed: "callable") -> None:
         action = "STEADY"
     for _ in board.identify():
         feed()
+    if board.journal.has("reset"):
+        from . import reset
+
+        reset.finish(board)
     board.on_trial = action == "TRIAL"
     if not board.frozen:
         log("the agent runs from the file system: a development mode, both slots share it")

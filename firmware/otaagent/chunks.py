@@ -8,7 +8,7 @@ import gc
 
 from otaspec import patch
 from otaspec.chunks import Source
-from otaspec.errors import ServerError
+from otaspec.errors import OtaError
 from otaspec.manifest import IMAGE_HEAD
 
 from . import staging
@@ -41,7 +41,7 @@ async def decode(update: "Update") -> None:
             update.keep_head(writer.head)
             await update.progress("downloading", 5 + 80 * writer.at // m.image_size)
             await _fill(update, source)
-    except ServerError as e:
+    except OtaError as e:
         writer.pause()
         raise e
     await update.expect_end()

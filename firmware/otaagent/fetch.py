@@ -23,11 +23,11 @@ class Package:
         self._client = client
         self._pace = pace
 
-    async def open(self, at: int) -> None:
-        """Be about to read byte `at`."""
+    async def open(self, at: int, end: int = 0) -> None:
+        """Be about to read byte `at`; no more than up to `end` is wanted, 0: all."""
         headers = {}
-        if at:
-            headers["Range"] = "bytes=%d-" % at
+        if at or end:
+            headers["Range"] = "bytes=%d-%s" % (at, end - 1 if end else "")
         if self.etag:
             headers["If-Match"] = '"%s"' % self.etag
         status = await self._client.open("GET", self.url, headers)

@@ -39,6 +39,13 @@ class Journal:
             raise error(_NVS_FAILED, "%s: %s" % (journal.BLOBS[kind][0], e))
         self._cache[kind] = journal.decode(kind, raw)
 
+    def has(self, key: str) -> bool:
+        """Whether there is a blob that is no record of ours."""
+        try:
+            return self.nvs.get_blob(key, bytearray(512)) >= 0
+        except OSError:
+            return False
+
     def change(self, kind: int, **fields) -> None:
         record = dict(self.get(kind))
         record.update(fields)

@@ -28,15 +28,19 @@ async def run(agent: "Agent") -> None:
     known = board.facts().runs() == "candidate"
     agent.tell("pending-verify", 96, 0, agent.about())
     try:
+        await agent.ask("before trial")
         await _until(agent, config.soak, False)
-        _self_test(agent.app)
+        await _self_test(agent)
+        await agent.ask("after trial")
         agent.tell("pending-verify", 97, 0, agent.about())
         asyncio.create_task(_check_in(agent))
         if not await _until(agent, config.checkin, True):
             raise Failed(_TRIAL_NO_SERVER, "%d s" % config.checkin)
+        await agent.ask("before confirm")
         board.act("PASS" if known else "PASS_UNKNOWN")
         board.settle()  # FINISH
     except Failed as e:
+        await agent.ask("before revert")
         send_back(board, known, e.args[0], e.args[1])
     except OtaError as e:
         # The flash or the NVS failed us: the boot rules decide after the reset.
@@ -76,12 +80,13 @@ async def _until(agent: "Agent", seconds: int, reached: bool) -> bool:
             return False
 
 
-def _self_test(app: "module") -> None:
-    test = getattr(app, "self_test", None)
-    if not test:
-        return
+async def _self_test(agent: "Agent") -> None:
+    test = getattr(agent.app, "self_test", None)
     try:
-        passed = test()
+        if agent.policy:
+            passed = await agent.policy.test(test)
+        else:
+            passed = not test or test()
     except Exception as e:
         raise Failed(_SELF_TEST_FAILED, repr(e))
     if not passed:

@@ -10,7 +10,7 @@ import gc
 from micropython import const
 from otaspec import image, journal, verify
 from otaspec import manifest as manifests
-from otaspec.errors import InputError, OtaError, ServerError, error
+from otaspec.errors import Deferred, InputError, OtaError, ServerError, error
 
 from . import config as settings
 from . import http, staging
@@ -87,6 +87,8 @@ class Update:
             except MemoryError as e:
                 self.agent.log.exception("update", e)
                 return await self._fail(error(_OUT_OF_MEMORY))
+            except Deferred as e:
+                raise e  # the session is kept
             except OtaError as e:
                 if not self._once_more(e):
                     return await self._fail(e)
@@ -126,28 +128,46 @@ class Update:
     async def _install(self) -> None:
         if self.board.obstacle:
             raise self.board.obstacle
+        await self.agent.ask("after check", self)
         await self._open()
         m = self.manifest
         if m.image_sha256 == self.board.image_sha256:
             return self._adopt()
+        await self.agent.ask("before download", self)
         await self.progress("downloading", 2)
-        if not self._waits():
+        waits = self._waits()
+        if not waits:
             self._begin()
-            if self.hints.at("written") * SECTOR < m.image_size or not self.head():
-                if m.payload_codec == manifests.IMAGE:
-                    await self._stream()
-                elif self._streams():
-                    from . import chunks
-
-                    await chunks.decode(self)
-                else:
-                    await self._decode(await self._stage())
+            stage = await self._fetch()
+            await self.agent.ask("after download", self)
+            await self.agent.ask("before apply", self)
+            if stage:
+                await self._decode(stage)
             self.agent.download.close()
+            await self.agent.ask("after apply", self)
+            await self.agent.ask("before verify", self)
             await self._verify()
-            self._ready()
+            await self.agent.ask("after verify", self)
         await self.progress("rebooting", 95)
         await self.agent.deliver()
-        self._arm()
+        # Before anything is READY: from then on the boot rules arm it, and they ask nobody.
+        await self.agent.ask("before arm", self)
+        if not waits:
+            self._ready()
+        await self._arm()
+
+    async def _fetch(self) -> "SlotStage | FileStage | None":
+        """All bytes of the payload, and a stage where they have yet to be applied."""
+        m = self.manifest
+        if self.hints.at("written") * SECTOR >= m.image_size and self.head():
+            return None
+        if m.payload_codec == manifests.IMAGE:
+            return await self._stream()
+        if self._streams():
+            from . import chunks
+
+            return await chunks.decode(self)
+        return await self._stage()
 
     # -- the manifest ------------------------------------------------------------------------------
 
@@ -170,14 +190,14 @@ class Update:
         return b""
 
     async def _fetched_head(self) -> bytes:
-        self.next = 0
-        await self.package.open(0)
+        # Whoever may say no to the rest does not have it sent.
+        await self.package.open(0, manifests.HEAD_SIZE + manifests.MAX_SIZE if self.agent.policy else 0)
         start = bytearray(manifests.HEAD_SIZE)
         await self.package.fill(memoryview(start))
         head = bytearray(manifests.HEAD_SIZE + manifests.size_of(start))
         head[: len(start)] = start
         await self.package.fill(memoryview(head)[len(start) :])
-        self.next = len(head)
+        self.next = -1 if self.agent.policy else len(head)
         return head
 
     async def read_on(self, at: int) -> None:
@@ -272,7 +292,7 @@ class Update:
                 writer.filled(n)
                 if writer.at != before:
                     await self.progress("downloading", 5 + (last - 5) * writer.at // size)
-        except ServerError as e:
+        except OtaError as e:
             writer.pause()
             raise e
         stats.erases += writer.erases
@@ -385,15 +405,22 @@ class Update:
             "home_size": board.size, "home_image": board.image_sha256,
         })  # fmt: skip
 
-    def _arm(self) -> None:
+    async def _arm(self) -> None:
         """Count the trial, name the slot, reset: what the boot rule ARM does."""
         board = self.board
         staging.discard()
         board.cause = 0  # no trial has ended here
         if board.journal.get(TRIAL)["told"]:
             board.journal.change(TRIAL, told=False)
-        board.act("ARM")
+        board.do("count")
+        board.do("boot_candidate")
+        try:
+            await self.agent.ask("after arm", self)
+        except OtaError as e:
+            board.do("drop_entry")
+            raise e
+        board.do("reset")
 
     async def progress(self, state: str, step: int) -> None:
         self.agent.tell(state, step, 0, self.about)
-        await asyncio.sleep_ms(0)
+        await self.agent.ask("", self)

@@ -139,11 +139,18 @@ class Service:
         self.ranges.append(wanted)
         if not wanted:
             return 200, {"ETag": etag}, self.package
-        first = int(wanted[6:-1])
+        first, _, last = wanted[6:].partition("-")
+        return self._part(etag, int(first), int(last or len(self.package)) + 1)
+
+    def _part(self, etag: str, first: int, end: int) -> Answer:
         size = len(self.package)
         if first >= size:
             return 416, {}, b""
-        return 206, {"ETag": etag, "Content-Range": f"bytes {first}-{size - 1}/{size}"}, self.package[first:]
+        return (
+            206,
+            {"ETag": etag, "Content-Range": f"bytes {first}-{min(end, size) - 1}/{size}"},
+            self.package[first:end],
+        )
 
 
 def _json(body: dict[str, Any], status: int = 200) -> Answer:
