@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from otaboards import console
 from otaspec import errors
+from typer.exceptions import TyperException
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -50,6 +51,17 @@ def explain(
     console.show_error(errors.error(number), json)
 
 
+def _run() -> int:
+    """Exit status. With --json wrong usage is an error in JSON, too; else Typer shows it."""
+    if "--json" not in sys.argv:
+        app()
+    try:
+        return app(standalone_mode=False) or 0
+    except TyperException as problem:
+        message = problem.format_message() if isinstance(problem, typer.BadParameter) else str(problem)
+        raise errors.error(errors.code("REQUEST_INVALID"), message[:120]) from problem
+
+
 def main() -> None:
     """Console script."""
     load_commands()
@@ -57,7 +69,7 @@ def main() -> None:
         for lacking in filter(None, _loaded.values()):
             console.err.print(lacking, markup=False)
     try:
-        app()
+        sys.exit(_run())
     except errors.OtaError as error:
         console.complain(error)
         sys.exit(console.exit_status(error))

@@ -302,7 +302,7 @@ REMEDIES = {
     ),
     613: (
         "The request is not what this call takes.",
-        "The message names the field; docs/api.md lists what each call takes.",
+        "The message names the field; docs/api.md and --help list what calls and commands take.",
     ),
     614: (
         "The token or session is missing, wrong, or no longer in force.",

@@ -4,9 +4,10 @@ import contextlib
 import json
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any
 
 import otaspec
@@ -18,6 +19,7 @@ from otadiff import on_device
 
 # What MicroPython has beside the decoder's data: the modules themselves, the verifier, files.
 _HEAP = 128 << 10
+_RAM = 64 << 10  # of those data, where nothing is said
 _TIMEOUT = 600  # seconds
 Progress = Callable[[int], None]
 
@@ -38,22 +40,23 @@ def apply_files(
     publics: Sequence[bytes],
     *,
     cpython: bool = False,
-    ram: int = 0,
+    facts: Mapping[str, Any] = MappingProxyType({}),
     progress: Progress = lambda _: None,
 ) -> Applied:
     """Writes the image to `out`, which holds it only if everything was right: else there is no such file.
 
-    publics: X || Y of the keys that may have signed. ram: bytes for the decoder; MicroPython gets a heap of
-    no more than that beside its fixed part. Raises every error that a board would (PACKAGE.md section 4).
+    publics: X || Y of the keys that may have signed. facts: of the board, as otaspec.verify.Board has them;
+    what is left out suits the package. MicroPython gets a heap of no more than its `ram` beside a fixed part.
+    Raises every error that a board would (PACKAGE.md section 4).
     """
     path = out.with_name(out.name + ".part")
     try:
         path.touch()  # a folder that is missing or not ours is said before any work
         if cpython:
-            steps, who = _in_process(old, package, path, publics), "CPython"
+            steps, who = _in_process(old, package, path, publics, facts), "CPython"
         else:
             found = runtime.find()
-            steps = _in_micropython(found, old, package, path, publics, ram)
+            steps = _in_micropython(found, old, package, path, publics, facts)
             who = f"MicroPython {found.version}"
         result = _follow(steps, progress)
         path.replace(out)
@@ -72,30 +75,42 @@ def _follow(steps: Iterator[Any], progress: Progress) -> dict[str, Any]:
     raise errors.error(code("INTERNAL_ERROR"), "the decoder ended without an answer")
 
 
-def _in_process(old: Path | None, package: Path, out: Path, publics: Sequence[bytes]) -> Iterator[Any]:
+def _in_process(
+    old: Path | None, package: Path, out: Path, publics: Sequence[bytes], facts: Mapping[str, Any]
+) -> Iterator[Any]:
     with contextlib.ExitStack() as stack:
         base = stack.enter_context(old.open("rb")) if old else None
         files = stack.enter_context(package.open("rb")), stack.enter_context(out.open("w+b"))
-        steps: Any = on_device.apply(base, *files, list(publics))
+        steps: Any = on_device.apply(base, *files, list(publics), dict(facts))
         yield from steps
 
 
 def _in_micropython(
-    found: runtime.Runtime, old: Path | None, package: Path, out: Path, publics: Sequence[bytes], ram: int
+    found: runtime.Runtime,
+    old: Path | None,
+    package: Path,
+    out: Path,
+    publics: Sequence[bytes],
+    facts: Mapping[str, Any],
 ) -> Iterator[Any]:
     for file in (old, package):
         if file:
             file.stat()  # a missing one is said here, in words
     tree = runtime.compile_tree([Path(otaspec.__file__).parent], arch=found.arch)
-    keys = ",".join(public.hex() for public in publics)
-    words = [on_device.__file__, str(old or "-"), str(package), str(out), keys]
-    command = found.command(words, heap=str(_HEAP + ram), path=[tree])
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    given = json.dumps({"keys": [public.hex() for public in publics], "facts": dict(facts)})
+    words = [on_device.__file__, str(old or "-"), str(package), str(out)]
+    command = found.command(words, heap=str(_HEAP + facts.get("ram", _RAM)), path=[tree])
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdin
         assert process.stdout
         assert process.stderr
         limit = threading.Timer(_TIMEOUT, process.kill)
         limit.start()
         try:
+            with contextlib.suppress(BrokenPipeError):  # it may have ended for want of memory
+                process.stdin.write(given + "\n")
+                process.stdin.close()
             yield from _answers(process.stdout)
         finally:
             limit.cancel()

@@ -10,7 +10,7 @@ from typing import Any
 
 from otaboards import loader
 from otaboards.loader import Board
-from otaspec import cose, image, image_file, keyset, verify
+from otaspec import cose, image, image_file
 from otaspec import manifest as manifests
 from otaspec.errors import InputError, PatchError, code, error
 from otaspec.image import Image
@@ -19,7 +19,7 @@ from otaspec.partition import Row
 
 from otadiff.apply import Applied, apply_files
 from otadiff.codecs import Encoded, Progress, stage
-from otadiff.estimate import Estimate, estimate
+from otadiff.estimate import Estimate, changed_sectors, estimate
 from otadiff.plan import candidates, name_of
 from otadiff.sign import Signer
 
@@ -32,6 +32,7 @@ class Package:
     """A finished package. Sizes in bytes, times in seconds.
 
     tried: the payload size that each codec reached. applied: the device's decoder, which rebuilt NEW from it.
+    changed: sectors of NEW that are not OLD's at their place.
     """
 
     data: bytes
@@ -40,12 +41,21 @@ class Package:
     tried: dict[str, int]
     encode_seconds: float
     applied: Applied
+    changed: int
+
+    @property
+    def same(self) -> bool:
+        """Whether the new image is the old one."""
+        return self.manifest.image_sha256 == self.manifest.base_sha256
 
     @property
     def estimate(self) -> Estimate:
         """How long a board takes."""
         m = self.manifest
-        return estimate(m.payload_codec, m.base_size, m.image_size, m.payload_size)
+        staged = not self.encoded.chunked
+        return estimate(
+            m.payload_codec, m.base_size, m.image_size, m.payload_size, self.changed, staged=staged
+        )
 
     def facts(self) -> dict[str, Any]:
         """What people and machines ask first, for JSON."""
@@ -56,6 +66,8 @@ class Package:
             "patch_size": m.payload_size,
             "package_size": len(self.data),
             "codec": name_of(m.payload_codec),
+            "blocks": self.encoded.chunked,
+            "same": self.same,
             "decoder_ram": m.payload_ram,
             "seconds": round(self.encode_seconds, 3),
             "apply_seconds": round(self.applied.seconds, 3),
@@ -114,7 +126,7 @@ def build_package(
             if made and best.chunked and problem.code == code("PATCH_INVALID"):
                 continue
             raise
-        return Package(data, manifest, best, tried, seconds, applied)
+        return Package(data, manifest, best, tried, seconds, applied, changed_sectors(old or b"", new))
 
 
 def check_image(data: bytes, board: Board, name: str) -> None:
@@ -161,23 +173,16 @@ def reader(data: bytes) -> Callable[[int, bytearray], None]:
     return read
 
 
-def _board_running(old: bytes | None, new: bytes, manifest: Manifest, board: Board) -> verify.Board:
-    """A board of this kind that runs `old`, for the policy checks."""
-    return verify.Board(
-        product=manifest.product,
-        board=board.name,
-        chip=board.chip_id,
-        device=manifest.device,
-        agent=manifest.min_agent,
-        seq_floor=manifest.seq - 1,
-        running_size=len(old or b""),
-        running_sha256=hashlib.sha256(old or b"").digest(),
-        slot_size=board.slot_size,
-        ram=board.decoder_ram,
-        staging=board.staging_for(len(new), len(old or b"")),
-        codecs=board.codecs,
-        chunks=True,
-    )
+def facts_of(board: Board, new_size: int, old_size: int) -> dict[str, Any]:
+    """What the checks of PACKAGE.md section 4 need to know of a kind of board (otaspec.verify.Board)."""
+    return {
+        "board": board.name,
+        "chip": board.chip_id,
+        "slot_size": board.slot_size,
+        "ram": board.decoder_ram,
+        "staging": board.staging_for(new_size, old_size),
+        "codecs": board.codecs,
+    }
 
 
 def _secure_version(new: bytes) -> int:
@@ -214,15 +219,13 @@ def _prove(
         progress("Applying the package as a board does", written / max(len(new), 1))
 
     say(0)
-    manifest = verify.open_package(data, keyset.KeySet([keyset.Key(signer.public)]))
-    verify.check(manifest, _board_running(old, new, manifest, board))
     with tempfile.TemporaryDirectory() as folder:
         base, package, out = (Path(folder, name) for name in ("old", "package", "new"))
         base.write_bytes(old or b"")
         package.write_bytes(data)
         before = base if old is not None else None
-        ram = board.decoder_ram
-        applied = apply_files(before, package, out, [signer.public], ram=ram, progress=say)
+        facts = facts_of(board, len(new), len(old or b""))
+        applied = apply_files(before, package, out, [signer.public], facts=facts, progress=say)
         if out.read_bytes() != new:
             raise error(code("IMAGE_HASH_WRONG"), "the decoder made another image")
     return applied

@@ -1,7 +1,8 @@
 """Commands of the differ: diff, apply, inspect."""
 
 from pathlib import Path
-from typing import Annotated
+from textwrap import wrap
+from typing import Annotated, Any
 
 import typer
 from otaboards import console, loader
@@ -9,14 +10,17 @@ from otaspec import image
 from otaspec.errors import InputError, code
 
 from otadiff.apply import apply_files
-from otadiff.build import board_for, build_package, reader
+from otadiff.build import board_for, build_package, facts_of, reader
 from otadiff.inspect import inspect as look_at
+from otadiff.inspect_package import image_size
 from otadiff.report import explanation, summary
 from otadiff.sign import Signer, development_key, open_public, open_signer
 
 app = typer.Typer()
 
 NO_FILE = "-"
+_WIDTH = 80
+_RAM = 32768  # what a board gives a decoder, if nobody says
 _Key = Annotated[str | None, typer.Option("--key", metavar="KEY", help="Key: a PEM file, or file:PATH.")]
 
 
@@ -92,18 +96,46 @@ def apply(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="Image to write.")],
     key: _Key = None,
     cpython: Annotated[bool, typer.Option("--cpython", help="Decode on CPython instead.")] = False,
-    ram: Annotated[int, typer.Option(metavar="BYTES", help="Memory that the decoder may have.")] = 32768,
+    ram: Annotated[
+        int | None,
+        typer.Option(
+            metavar="BYTES", help="Memory that its decoder may have. Default: the board's, or 32768"
+        ),
+    ] = None,
+    board: Annotated[str | None, typer.Option(metavar="BOARD", help="The kind of board it is.")] = None,
+    product: Annotated[str | None, typer.Option(metavar="PRODUCT", help="Its product key.")] = None,
+    device: Annotated[str | None, typer.Option(metavar="NAME", help="Its device name.")] = None,
+    floor: Annotated[
+        int | None, typer.Option(metavar="N", min=0, help="Release that it runs: others must be above.")
+    ] = None,
+    secure_version: Annotated[
+        int | None, typer.Option(metavar="N", min=0, help="Its security counter.")
+    ] = None,
+    now: Annotated[
+        int | None, typer.Option("--time", metavar="N", min=0, help="What its clock says, UNIX seconds.")
+    ] = None,
     json: Annotated[bool, console.JSON] = False,
 ) -> None:
     """Applies a package as a board does: verifies all of it, decodes it, reads the image back.
 
     The decoder is the device's own, under MicroPython. OUT is written only if everything was right.
-    --key takes a public key too.
+    --key takes a public key too. What is not said about the board suits the package.
 
-    Example: driblet apply old.bin update.pkg -o rebuilt.bin
+    Examples:
+
+    driblet apply old.bin update.pkg -o rebuilt.bin
+
+    driblet apply old.bin update.pkg -o rebuilt.bin --board ESP32_GENERIC --product lamp --floor 6
     """
     public = open_public(key) if key else development_key(_say).public
     base = None if old == NO_FILE else Path(old)
+    said = {"product": product, "device": device, "seq_floor": floor, "secure_version": secure_version}
+    said |= {"time": now, "ram": ram}
+    policy: dict[str, Any] = {"ram": _RAM}
+    if board:
+        old_size = base.stat().st_size if base and base.is_file() else 0
+        policy = facts_of(loader.load(board), image_size(_read(package)), old_size)
+    policy |= {name: value for name, value in said.items() if value is not None}
     with console.working("Applying the package") as say:
         done = apply_files(
             base,
@@ -111,7 +143,7 @@ def apply(
             output,
             [public],
             cpython=cpython,
-            ram=ram,
+            facts=policy,
             progress=lambda written: say(f"{written:,} bytes written", None),
         )
     facts = {"output": str(output), "image_size": done.image_size, "seconds": round(done.seconds, 3)}
@@ -139,7 +171,8 @@ def inspect(
         console.print_json({"file": str(file)} | found.as_json())
     else:
         for line in found.lines:
-            console.out.print(line, markup=False)
+            for part in wrap(line, _WIDTH, subsequent_indent=" " * 9, break_on_hyphens=False) or [""]:
+                console.out.print(part, markup=False)
         if found.problem:
             console.out.print()
             console.show_error(found.problem, as_json=False)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 SECTOR = 4096
 FLASH = 0.073, 0.092  # seconds to erase and write a sector
 SPEED = 85e6, 31e6  # instructions in a second
+_SIGNATURE = 25e6, 70e6  # with a table of the key, and without
 _SHA256 = 88  # a byte, in software; the chip's own SHA-256 takes next to nothing
 
 # Instructions by codec: for a byte of the image, for a byte of the patch. Codec 3: an early decoder took 308
@@ -34,19 +35,29 @@ class Estimate:
         return {name: [round(each, 1) for each in pair] for name, pair in pairs.items()}
 
 
-def estimate(codec: int, old: int, new: int, patch: int) -> Estimate:
-    """For sizes in bytes. The image is written and read back; a patch is first staged in flash.
+def estimate(
+    codec: int, old: int, new: int, patch: int, changed: int | None = None, staged: bool = True
+) -> Estimate:
+    """For sizes in bytes. The image is written where it differs from what is there, and read back.
 
-    Least: a fast chip that hashes by itself. Most: a slow one that hashes in software.
+    changed: sectors of NEW that differ from OLD's at their place. staged: whether the patch is written to
+    flash first. Least: a fast chip that hashes by itself, whose backup slot holds an image like OLD. Most:
+    a slow one that hashes in software, whose every sector has to be written.
     """
     per_image, per_patch = _DECODE[codec]
     decode = per_image * new + per_patch * patch
     hashes = _SHA256 * (old + new + patch)
-    sectors = _sectors(new) + (_sectors(patch) if codec else 0)
+    extra = _sectors(patch) if codec and staged else 0
+    least = (_sectors(new) if changed is None else changed) + extra
     return Estimate(
-        (decode / SPEED[0], (decode + hashes) / SPEED[1]),
-        (sectors * FLASH[0], sectors * FLASH[1]),
+        ((decode + _SIGNATURE[0]) / SPEED[0], (decode + _SIGNATURE[1] + hashes) / SPEED[1]),
+        (least * FLASH[0], (_sectors(new) + extra) * FLASH[1]),
     )
+
+
+def changed_sectors(old: bytes, new: bytes) -> int:
+    """Sectors of `new` that differ from those of `old` at the same place."""
+    return sum(old[at : at + SECTOR] != new[at : at + SECTOR] for at in range(0, len(new), SECTOR))
 
 
 def _sectors(size: int) -> int:

@@ -39,6 +39,15 @@ def package(data: bytes, publics: Sequence[bytes]) -> Found:
     return Found("package", lines, _facts(data, m, signed.kid, by == "checked"), wrong)
 
 
+def image_size(data: bytes) -> int:
+    """Bytes of the image that a package makes; 0 where it says nothing that can be read."""
+    try:
+        end = manifests.HEAD_SIZE + manifests.size_of(data[: manifests.HEAD_SIZE])
+        return int(manifests.decode(cose.split(data[manifests.HEAD_SIZE : end]).payload).image_size)
+    except OtaError:
+        return 0
+
+
 def _conditions(m: Manifest) -> list[str]:
     rows = (
         ("security counter at most %d on the board", m.secure_version),
@@ -85,6 +94,7 @@ def _facts(data: bytes, m: Manifest, kid: bytes, checked: bool) -> dict[str, Any
             "codec": name_of(m.payload_codec),
             "params": m.payload_params,
             "ram": m.payload_ram,
+            "chunk_size": m.payload_chunk_size,
         },
         "kid": kid.hex(),
         "signature_checked": checked,

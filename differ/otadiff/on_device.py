@@ -1,7 +1,8 @@
 """Applies a package as a board does: verify, decode, read back. One file for MicroPython and CPython.
 
-As a script (`micropython on_device.py OLD PACKAGE OUT KEYS`) it prints one line of JSON after each step:
-{"done": bytes}, then {"result": ...} or {"error": code, "evidence": ...}.
+As a script (`micropython on_device.py OLD PACKAGE OUT`) it reads one line of JSON, {"keys": [hex, ...],
+"facts": {...}}, and prints one line of JSON after each step: {"done": bytes}, then {"result": ...} or
+{"error": code, "evidence": ...}.
 """
 
 import hashlib
@@ -14,7 +15,6 @@ from otaspec import manifest as manifests
 from otaspec.errors import OtaError, error
 
 _OUT_OF_MEMORY = 407
-_BASE_WRONG = 205
 _IMAGE_HASH_WRONG = 111
 _PIECE = 4096
 
@@ -77,34 +77,52 @@ def size_of(file: object) -> int:
     return size
 
 
-def open_verified(package: object, keys: object) -> object:
-    """The manifest of a package file, once its signature and the hash of its payload were checked."""
-    size = size_of(package)
+def open_package(package: object, keys: object) -> object:
+    """The manifest of a package file, once its signature was checked."""
+    package.seek(0)
     head = package.read(manifests.HEAD_SIZE)
     head += package.read(manifests.size_of(head))
-    manifest = verify.open_package(head, keys)
-    check = verify.Payload(manifest)
-    left = size - manifest.payload_offset
+    return verify.open_package(head, keys)
+
+
+def check_policy(m: object, old: object, facts: dict) -> None:
+    """The checks of PACKAGE.md section 4, for a board with these `facts`; what they leave out suits it."""
+    given = {
+        "product": m.product, "board": m.board, "chip": m.chip, "device": m.device, "agent": m.min_agent,
+        "seq_floor": m.seq - 1, "secure_version": m.secure_version, "slot_size": m.image_size,
+        "ram": m.payload_ram, "staging": m.payload_size, "codecs": patch.CODECS, "chunks": True,
+    }  # fmt: skip
+    given.update(facts)
+    if old:
+        given.update(running_size=old.size, running_sha256=old.sha256())
+    verify.check(m, verify.Board(**given))
+
+
+def check_payload(m: object, package: object, size: int) -> None:
+    """Its length and hash."""
+    check = verify.Payload(m)
+    left = size - m.payload_offset
+    package.seek(m.payload_offset)
     while left > 0:
         piece = package.read(min(_PIECE, left))
         check.feed(piece)
         left -= len(piece)
     check.finish()
-    return manifest
 
 
-def apply(old: object, package: object, out: object, publics: list) -> object:
+def apply(old: object, package: object, out: object, publics: list, facts: dict) -> object:
     """Yields the bytes written so far, then the result: a dict. `publics`: keys that may have signed.
 
-    old: the base, or None for a package without one. Files are binary, `out` readable too.
+    old: the base, or None for a package without one. Files are binary, `out` readable too. facts: of
+    verify.Board.
     """
     started = time.time()
-    manifest = open_verified(package, keyset.KeySet([keyset.Key(public) for public in publics]))
-    base = Head(manifest.payload_head)
-    if manifest.base_size:
-        base = File(old, size_of(old) if old else 0)
-        if base.size != manifest.base_size or base.sha256() != manifest.base_sha256:
-            raise error(_BASE_WRONG, "OLD is not the image that this patch starts from")
+    manifest = open_package(package, keyset.KeySet([keyset.Key(public) for public in publics]))
+    base = File(old, size_of(old)) if old else None
+    check_policy(manifest, base, facts)
+    check_payload(manifest, package, size_of(package))
+    if not manifest.base_size:
+        base = Head(manifest.payload_head)
     new = File(out, manifest.image_size)
     if manifest.payload_chunk_size:
         yield from decode_chunks(manifest, base, package, new)
@@ -136,11 +154,12 @@ def decode_chunks(manifest: object, base: object, package: object, new: object) 
         fetch()
 
 
-def main(old: str, package: str, out: str, keys: str) -> None:
-    publics = [bytes.fromhex(key) for key in keys.split(",")]
+def main(old: str, package: str, out: str) -> None:
+    given = json.loads(sys.stdin.readline())
+    publics = [bytes.fromhex(key) for key in given["keys"]]
     base = None if old == "-" else open(old, "rb")
     try:
-        for step in apply(base, open(package, "rb"), open(out, "w+b"), publics):
+        for step in apply(base, open(package, "rb"), open(out, "w+b"), publics, given["facts"]):
             print(json.dumps({"result": step} if isinstance(step, dict) else {"done": step}))
     except OtaError as problem:
         print(json.dumps({"error": problem.code, "evidence": problem.evidence}))
@@ -149,4 +168,4 @@ def main(old: str, package: str, out: str, keys: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:5])
+    main(*sys.argv[1:4])

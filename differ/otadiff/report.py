@@ -21,6 +21,12 @@ WORDS = {
 }
 
 
+_SAME = (
+    "OLD and NEW are the same image: a board that runs it takes the new version's",
+    "name and writes nothing. Did you mean another file?",
+)
+
+
 def summary(made: Package, output: str) -> list[str]:
     """The package, what it costs the board, and where the patch's bytes went."""
     facts = made.facts()
@@ -29,11 +35,13 @@ def summary(made: Package, output: str) -> list[str]:
     total, decode, flash = (
         _seconds(*facts["estimated_seconds"][name]) for name in ("total", "decode", "flash")
     )
+    blocks = ", in blocks: too large to be staged" if facts["blocks"] else ""
     return [
         f"{output}: {facts['product']} {facts['version']}, release {facts['seq']}, for {facts['board']}",
+        *(_SAME if facts["same"] else ()),
         f"image    {new_size:>10,} bytes",
         f"package  {package_size:>10,} bytes, {package_size / new_size:.2%} of the image",
-        f"patch    {patch_size:>10,} bytes, codec {facts['codec']}",
+        f"patch    {patch_size:>10,} bytes, codec {facts['codec']}{blocks}",
         *(f"         {size:>10,} {_part(name)}" for name, size in facts["parts"].items() if size),
         *(f"others   {size:>10,} with {name}" for size, name in others),
         f"decoder  {facts['decoder_ram']:>10,} bytes of memory",

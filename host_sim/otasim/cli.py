@@ -114,7 +114,7 @@ def _secret(text: str, name: str) -> bytes:
     try:
         return one.secret(text)
     except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint=name) from error
+        raise errors.error(errors.code("REQUEST_INVALID"), f"{name}: {error}") from error
 
 
 def _files(

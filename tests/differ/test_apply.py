@@ -17,12 +17,12 @@ def package() -> bytes:
 
 
 def run(
-    folder: Path, package: bytes, old: bytes | None = OLD, cpython: bool = True, ram: int = 32768
+    folder: Path, package: bytes, old: bytes | None = OLD, cpython: bool = True, **facts: object
 ) -> bytes:
     for name, data in (("old", old or b""), ("package", package)):
         (folder / name).write_bytes(data)
     base = folder / "old" if old is not None else None
-    apply_files(base, folder / "package", folder / "new", [SIGNER.public], cpython=cpython, ram=ram)
+    apply_files(base, folder / "package", folder / "new", [SIGNER.public], cpython=cpython, facts=facts)
     return (folder / "new").read_bytes()
 
 
@@ -75,9 +75,32 @@ def test_files_that_are_not_there(tmp_path: Path, cpython: bool) -> None:
 def test_a_decoder_that_runs_out_of_memory_is_said(
     tmp_path: Path, package: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("otadiff.apply._HEAP", 24 << 10)
+    monkeypatch.setattr("otadiff.apply._HEAP", 8 << 10)
     with pytest.raises(OtaError, match="OUT_OF_MEMORY"):
-        run(tmp_path, package, cpython=False, ram=0)
+        run(tmp_path, package, cpython=False, ram=16384)
+
+
+@pytest.mark.parametrize("cpython", [True, False])
+def test_policy(tmp_path: Path, package: bytes, cpython: bool) -> None:
+    """What is said about the board is checked; what is not suits the package."""
+    right = {"product": "lamp", "board": "ESP32_GENERIC", "chip": 0, "seq_floor": 6, "codecs": [2]}
+    assert run(tmp_path, package, OLD, cpython, ram=8000, slot_size=1 << 20, **right) == NEW
+    cases = [
+        ("PATCH_NEEDS_MORE_RAM", {"ram": 4096}),
+        ("PRODUCT_WRONG", {"product": "toaster"}),
+        ("BOARD_WRONG", {"board": "ESP32_GENERIC_C3"}),
+        ("CHIP_WRONG", {"chip": 5}),
+        ("SEQ_TOO_OLD", {"seq_floor": 7}),
+        ("SECURE_VERSION_TOO_OLD", {"secure_version": 1}),
+        ("IMAGE_TOO_LARGE", {"slot_size": 4096}),
+        ("STAGING_TOO_SMALL", {"staging": 10}),
+        ("CODEC_UNKNOWN", {"codecs": [0, 3]}),
+    ]
+    (tmp_path / "new").unlink()
+    for name, facts in cases:
+        with pytest.raises(OtaError, match=name):
+            run(tmp_path, package, OLD, cpython, **facts)
+        assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.slow

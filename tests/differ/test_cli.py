@@ -95,6 +95,11 @@ def test_raw_files(driblet: Driblet, files: Path) -> None:
         ("apply new.bin update.pkg -o x", 1, "BASE_WRONG"),
         ("apply old.bin cut.pkg -o x", 1, "PACKAGE_TRUNCATED"),
         ("apply old.bin update.pkg -o x --key other.pem", 1, "KEY_UNKNOWN"),
+        ("apply old.bin update.pkg -o x --ram 4096", 1, "PATCH_NEEDS_MORE_RAM"),
+        ("apply old.bin update.pkg -o x --product lamp", 1, "PRODUCT_WRONG"),
+        ("apply old.bin update.pkg -o x --board ESP32_GENERIC_C3", 1, "BOARD_WRONG"),
+        ("apply old.bin update.pkg -o x --board ESP32_GENERIC --floor 1", 1, "SEQ_TOO_OLD"),
+        ("apply old.bin update.pkg -o x --secure-version 2", 1, "SECURE_VERSION_TOO_OLD"),
         ("inspect absent", 2, "FILE_UNREADABLE"),
     ],
 )
@@ -110,6 +115,39 @@ def test_what_goes_wrong(driblet: Driblet, files: Path, words: str, status: int,
     assert name in answer.stderr
     assert "What to do:" in answer.stderr
     assert not (files / "x").exists()
+
+
+def test_the_same_image_twice(driblet: Driblet, files: Path) -> None:
+    words = ("diff", "old.bin", "old.bin", "-o", "x", "--key", "key.pem", *QUICK)
+    assert "OLD and NEW are the same image" in driblet(*words).stdout
+    facts = json.loads(driblet(*words, "--json").stdout)
+    assert facts["same"] is True
+    assert facts["estimated_seconds"]["flash"][0] <= 0.1  # one sector of patch
+
+
+def test_what_inspect_says_has_80_columns(driblet: Driblet, files: Path) -> None:
+    (files / "odd.bin").write_bytes(image(project="p" * 31, version="v" * 31))
+    shown = driblet("inspect", "odd.bin")
+    assert shown.status == 0
+    assert max(map(len, shown.stdout.splitlines())) <= 80
+    driblet("diff", "old.bin", "new.bin", "-o", "u.pkg", "--key", "key.pem", "--product", "é" * 32, *QUICK)
+    assert max(map(len, driblet("inspect", "u.pkg").stdout.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["diff --json", "diff a b --json --no-such-option", "apply --json", "nothing --json", "sim p d --json"],
+)
+def test_wrong_usage_in_json(driblet: Driblet, words: str) -> None:
+    answer = driblet(*words.split())
+    assert (answer.status, answer.stdout) == (2, "")
+    assert json.loads(answer.stderr)["error"]["name"] == "REQUEST_INVALID"
+
+
+def test_a_secret_that_is_none(driblet: Driblet) -> None:
+    answer = driblet("sim", "product", "lamp-1", "zz")
+    assert answer.status == 2
+    assert "613 REQUEST_INVALID  DS: not 64 hex digits" in answer.stderr
 
 
 @pytest.mark.parametrize("command", ["diff", "apply", "inspect"])
