@@ -42,6 +42,20 @@ def decide(
     return choice, writes
 
 
+def residual(agent: bool, write: tuple, before: bytes) -> str:
+    """The name in SLOTS.md section 8 of a write to otadata, should it tear out of order.
+
+    agent: else the bootloader's. write: as otadata.writes. before: the raw entry that it changes.
+    """
+    if agent:
+        return "R5" if write[0] == "E" else "R6"
+    if write[0] == "E":
+        return "R1" if otadata.state_of(before) == otadata.NEW else "R3"
+    at, data = write[2], write[3]
+    state = data[24 - at] if at <= 24 < at + len(data) else otadata.state_of(before)
+    return {otadata.PENDING: "R2", otadata.ABORTED: "R4"}.get(state, "R0")
+
+
 def _select(entries: list, slots: int, factory: bool, whole: bool) -> tuple:
     """(where the search starts, otadata is in its initial state, writes).
 

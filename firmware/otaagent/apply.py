@@ -80,7 +80,7 @@ class Writer:
             done += len(part)
 
     def pause(self) -> None:
-        """Nothing more comes for now: keep how far it went."""
+        """Keep how far it went."""
         self._hints.done(self._name, self._first + self.at // SECTOR)
 
     @property

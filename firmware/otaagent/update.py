@@ -291,6 +291,7 @@ class Update:
                 before = writer.at
                 writer.filled(n)
                 if writer.at != before:
+                    writer.pause()  # also past sectors that were right: they are not fetched again
                     await self.progress("downloading", 5 + (last - 5) * writer.at // size)
         except OtaError as e:
             writer.pause()

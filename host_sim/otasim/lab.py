@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from otasim import parts
 from otasim.parts import layout
 
 RELEASES = ("good", "self_test", "import", "hang", "hang_late", "offline")
+NVS_FAULTS = ("", "lost", "back", "old")
 WHAT = {layout.OP_ERASE: "erase", layout.OP_PROGRAM: "program", layout.OP_NVS: "nvs"}
 _HEAP = "1M"
 _LINE_LIMIT = 1 << 24
@@ -27,26 +28,37 @@ _LINE_LIMIT = 1 << 24
 
 @dataclass(frozen=True)
 class Point:
-    """Where and how the power goes. then: (operations after the restart, kind, seed) of a second cut."""
+    """Where and how the power goes.
+
+    then: (operations after the restart, kind, seed) of a second cut. nvs: one of NVS_FAULTS, what the board
+    finds when the power is back: NVS lost and provisioned anew, one commit old, or as old as `seed` says.
+    """
 
     operation: int
     kind: str
     seed: int = 0
     then: tuple[int, str, int] | None = None
+    nvs: str = ""
 
     def order(self) -> tuple[Any, ...]:
         """For sorting."""
-        return (self.operation, self.kind, self.seed, self.then or ())
+        return (self.operation, self.kind, self.seed, self.then or (), self.nvs)
 
     def packed(self) -> list[Any]:
         then = self.then and [self.then[0], layout.CUT_NAMES.index(self.then[1]), self.then[2]]
-        return [self.operation, layout.CUT_NAMES.index(self.kind), self.seed, then]
+        return [
+            self.operation,
+            layout.CUT_NAMES.index(self.kind),
+            self.seed,
+            then,
+            NVS_FAULTS.index(self.nvs),
+        ]
 
     @staticmethod
     def unpacked(packed: Sequence[Any]) -> "Point":
-        operation, kind, seed, then = packed
+        operation, kind, seed, then, nvs = packed
         second = (then[0], layout.CUT_NAMES[then[1]], then[2]) if then else None
-        return Point(operation, layout.CUT_NAMES[kind], seed, second)
+        return Point(operation, layout.CUT_NAMES[kind], seed, second, NVS_FAULTS[nvs])
 
 
 @dataclass(frozen=True)
@@ -80,7 +92,12 @@ class Update:
         """The one right outcome."""
         return "new" if self.release == "good" else "old"
 
-    def job(self, points: Iterable[Point], trace: bool) -> dict[str, Any]:
+    @property
+    def wanted(self) -> Path:
+        """The new image, as the uncut run wrote it."""
+        return self.flash.with_name("wanted.bin")
+
+    def job(self, points: Sequence[Point], trace: bool) -> dict[str, Any]:
         package = self.package.read_bytes()
         return {
             "flash": str(self.flash),
@@ -100,6 +117,7 @@ class Update:
             "seq": self.seq,
             "version": self.version,
             "release": self.release,
+            "wanted": str(self.wanted) if self.wanted.exists() or not points else "",
             "pk": self.settings["pk"],
             "dn": self.settings["dn"],
             "ds": self.settings["ds"].hex(),
@@ -128,7 +146,11 @@ class Survey:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of one cut run. extra_*: beyond what the uncut run took; erases without otadata's."""
+    """What became of one cut run. extra_*: beyond what the uncut run took; erases without otadata's.
+
+    rewritten: sectors of the new image that were erased although they were right, and were not in work
+    when the power went. holes: the writes to otadata that were torn, by their names in SLOTS.md section 8.
+    """
 
     point: Point
     outcome: str
@@ -139,6 +161,8 @@ class Verdict:
     otadata_erases: int
     extra_bytes: int
     unmonitored: bool
+    rewritten: int = 0
+    holes: tuple[str, ...] = ()
     trace: tuple[tuple[str, int], ...] = field(default=(), repr=False)
 
 
@@ -198,11 +222,11 @@ async def _run(
 
 async def survey(runtime: Runtime, update: Update) -> Survey:
     """Runs the update uncut. LabError where the lab cannot run it."""
-    names = ("outcome", "why", "boots", "erases", "otadata_erases", "bytes")
-    async with contextlib.aclosing(_run(runtime, update, (), True)) as verdicts:
-        async for said in verdicts:
-            return Survey(**{n: said[n] for n in names}, reports=said["reports"], trace=said["trace"])
-    raise LabError("the lab said nothing")
+    names = ("outcome", "why", "boots", "erases", "otadata_erases", "bytes", "reports", "trace")
+    found = [said async for said in _run(runtime, update, (), True)]
+    if len(found) != 1:
+        raise LabError(f"the lab said {len(found)} things, and not one")
+    return Survey(**{name: found[0][name] for name in names})
 
 
 async def judge(
@@ -223,5 +247,7 @@ async def judge(
                 otadata_erases=said["otadata_erases"],
                 extra_bytes=said["bytes"] - base.bytes,
                 unmonitored=said["unmonitored"],
+                rewritten=said["rewritten"],
+                holes=tuple(said["holes"]),
                 trace=tuple(said["trace"]),
             )

@@ -36,8 +36,10 @@ class Summary:
     wrong: int = 0
     extra_bytes: int = 0
     extra_erases: int = 0
+    rewritten: int = 0
     seconds: float = 0.0
     outcomes: Counter[str] = field(default_factory=Counter)
+    residual: Counter[str] = field(default_factory=Counter)  # torn writes of the unmonitored
     bad: list[Verdict] = field(default_factory=list)
 
     def add(self, verdict: Verdict, expected: str) -> None:
@@ -46,8 +48,11 @@ class Summary:
         if verdict.outcome == expected:
             self.extra_bytes = max(self.extra_bytes, verdict.extra_bytes)
             self.extra_erases = max(self.extra_erases, verdict.extra_erases)
+            self.rewritten = max(self.rewritten, verdict.rewritten)
             return
         self.bad.append(verdict)
+        if verdict.outcome == "unmonitored":
+            self.residual[" ".join(verdict.holes)] += 1
         name = {"brick": "bricks", "unmonitored": "unmonitored", "not_converged": "not_converged"}
         attribute = name.get(verdict.outcome, "wrong")
         setattr(self, attribute, getattr(self, attribute) + 1)
@@ -56,8 +61,10 @@ class Summary:
         names = ("runs", "operations", "bricks", "unmonitored", "not_converged", "wrong", "extra_bytes")
         found = {name: getattr(self, name) for name in names}
         found["extra_erases"] = self.extra_erases
+        found["rewritten"] = self.rewritten
         found["seconds"] = round(self.seconds, 1)
         found["outcomes"] = dict(sorted(self.outcomes.items()))
+        found["residual"] = dict(sorted(self.residual.items()))
         found["bad"] = [_short(v) for v in self.bad[:50]]
         return found
 
@@ -83,8 +90,8 @@ class Store:
         for line in self._path.read_text().splitlines():
             kept = json.loads(line) if line.endswith("}") else {}  # the last line may be torn
             if kept.get("key") == self._key:
-                verdict = Verdict(**{**kept["verdict"], "point": Point.unpacked(kept["verdict"]["point"])})
-                found[verdict.point] = verdict
+                said, point = kept["verdict"], Point.unpacked(kept["verdict"]["point"])
+                found[point] = Verdict(**said | {"point": point, "holes": tuple(said["holes"])})
         return found
 
     def add(self, verdict: Verdict) -> None:

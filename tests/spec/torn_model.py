@@ -337,12 +337,7 @@ def unmonitored(world, setting):
 
 def hole(who, op, world):
     """The name in SLOTS.md section 8 of a write whose tear leaves the board unmonitored."""
-    if who == "agent":
-        return "R5" if op[0] == "E" else "R6"
-    if op[0] == "E":
-        return "R1" if otadata.state_of(world[op[1]]) == otadata.NEW else "R3"
-    state = op[3][24 - op[2]] if op[2] <= 24 < op[2] + len(op[3]) else otadata.state_of(world[op[1]])
-    return {otadata.PENDING: "R2", otadata.ABORTED: "R4"}.get(state, "R0")
+    return boot.residual(who == "agent", op, world[op[1]])
 
 
 class Explorer:

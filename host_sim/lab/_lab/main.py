@@ -35,8 +35,8 @@ class Run:
     def __init__(self, job: dict) -> None:
         self.job = job
         points = {}
-        for operation, kind, seed, then in job["points"]:
-            points.setdefault(operation, []).append((kind, seed, then))
+        for operation, kind, seed, then, journal in job["points"]:
+            points.setdefault(operation, []).append((kind, seed, then, journal))
         self.world = world.World(job["flash"], job["flash_size"], job["chip"], job["unit"], points)
         self.world.install()
         self.gate = self.world.the_gate
@@ -44,6 +44,7 @@ class Run:
         self.gate.lost = self.lost
         self.server = server.Server(self.world, job)
         self.loader = Bootloader(self.world.flash, job["chip"], job["variant"], bytearray(job["buffer"]))
+        self.world.loader = self.loader
         self.judge = judge.Judge(self.world, self.loader, job)
         self.boots = 0
 
@@ -54,9 +55,11 @@ class Run:
         for self.boots in range(1, _MAX_BOOTS + 1):
             rtc[layout.W_RESET_CAUSE], rtc[layout.W_WDT_TIMEOUT] = cause, 0
             try:
-                self.gate.power_on()
+                if self.gate.power_on() and self.gate.point[4]:
+                    self.world.fault_of_nvs(self.gate.point[4], self.gate.point[2])
                 row, image = self.loader.run()
                 self.judge.booted(row, image)
+                self.keep_or_want(row)
                 rtc[layout.W_RUNNING] = self.loader.rows.index(row)
                 rtc[layout.W_WDT_TIMEOUT] = self.job["watchdog_ms"]
                 self.firmware()
@@ -70,6 +73,16 @@ class Run:
             except ends.Ends as end:
                 cause = end.cause
         return self.judge.worn_out()
+
+    def keep_or_want(self, row) -> None:
+        """The uncut run keeps the new image; the cut ones want it, from their first boot on."""
+        path, size = self.job["wanted"], self.job["new_size"]
+        if not self.job["points"]:
+            if self.judge.running == judge.NEW:
+                self.world.save(path, row, size)
+        elif self.boots == 1 and path:
+            slots = [r for r in self.loader.rows if r.type == 0 and r.subtype >= 0x10]
+            self.world.want(path, slots[slots[0] is row].offset, size)
 
     def firmware(self) -> None:
         """Returns never: each boot ends in one of `ends`."""
@@ -103,6 +116,7 @@ class Run:
             "operations": rtc[layout.W_OPERATIONS], "bytes": self.server.sent,
             "erases": rtc[layout.W_ERASES] - self.gate.otadata_erases,
             "otadata_erases": self.gate.otadata_erases, "unmonitored": self.judge.unmonitored,
+            "holes": self.gate.holes, "rewritten": self.gate.rewritten,
         }  # fmt: skip
         found.update(more)
         print(json.dumps(found))

@@ -87,6 +87,13 @@ def put(partition, namespace: str, key: str, kind: int, value) -> bool:
     return True
 
 
+def restore(partition, body) -> None:
+    """Makes `body`, the newest bank's at some earlier time, all that the partition holds."""
+    partition[:] = b"\xff" * len(partition)
+    partition[_HEAD : _HEAD + len(body)] = body
+    partition[:_HEAD] = struct.pack(_HEADER, _MAGIC, 1, len(body), _crc(1, body))
+
+
 def roll_back(partition) -> bool:
     """Forgets the newest write, as a worn or restored NVS might. False if nothing older is there."""
     newest, older = banks(partition)

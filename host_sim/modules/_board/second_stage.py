@@ -26,6 +26,7 @@ class Bootloader:
         self.rows = []
         self._table = None
         self.writes = 0
+        self.writing = None  # the write to otadata that is under way
 
     def run(self):
         """(row, image) of what boots now, after the writes. NothingBoots."""
@@ -36,6 +37,7 @@ class Bootloader:
             raise NothingBoots(str(error))
         self._table = partition.Layout(self.rows)
         self._images = {}
+        self.writing = None
         choice, writes = self._decide()
         self.writes = len(writes)
         for write in writes:
@@ -81,7 +83,9 @@ class Bootloader:
 
     def _write(self, write) -> None:
         at = self._table.otadata.offset + write[1] * layout.SECTOR
+        self.writing = write
         if write[0] == "E":
             self._flash.erase(at)
         else:
             self._flash.program(at + write[2], write[3])
+        self.writing = None
