@@ -27,6 +27,7 @@ HEAD = 32  # header and first segment header: programmed last, so that nothing e
 MAGIC = 0xE9
 MAX_SEGMENTS = 16
 MAX_SIZE = 1 << 24
+MAX_SIGNATURE = 8191  # bytes behind an image: Secure Boot v2 fills up to 4 KB and adds a sector
 DESC_OFFSET = 32
 DESC_SIZE = 256
 DESC_MAGIC = b"\x32\x54\xcd\xab"
@@ -142,10 +143,17 @@ def app_desc(raw: bytes) -> dict:
     desc = {"secure_version": unpack("<I", raw[4:8])[0]}
     at = 16
     for name, width in (("version", 32), ("project", 32), ("time", 16), ("date", 16), ("idf", 32)):
-        desc[name] = bytes(raw[at : at + width]).split(b"\0")[0].decode()
+        desc[name] = _text(raw[at : at + width])
         at += width
     desc["elf_sha256"] = bytes(raw[at : at + 32])
     return desc
+
+
+def _text(raw: bytes) -> str:
+    try:
+        return bytes(raw).split(b"\0")[0].decode()
+    except UnicodeError:
+        return ""  # a name, not a reason to stop at boot
 
 
 def read_desc(read: "callable", size: int) -> dict:

@@ -112,8 +112,10 @@ def build_package(
     made.sort(key=lambda each: (each.size, each.codec))
     seconds = time.monotonic() - started
     tried = {name_of(each.codec): len(each.payload) for each in made}
-    about = {"seq": seq, "product": product, "version": version, "board": board.name, "chip": board.chip_id}
+    about: dict[str, Any] = {"seq": seq, "product": product, "version": version}
+    about |= {"board": board.name, "chip": board.chip_id}
     about |= {"secure_version": _secure_version(new)} | fields
+    _check_counter(about["secure_version"], old, new)
     while True:
         best = made.pop(0)
         manifest = _manifest(old, new, best, about)
@@ -183,6 +185,14 @@ def facts_of(board: Board, new_size: int, old_size: int) -> dict[str, Any]:
         "staging": board.staging_for(new_size, old_size),
         "codecs": board.codecs,
     }
+
+
+def _check_counter(said: int, old: bytes | None, new: bytes) -> None:
+    """The manifest says what the image says, and no less than the image before: a board checks both."""
+    found, before = _secure_version(new), _secure_version(old or b"")
+    if said != found or found < before:
+        evidence = f"{said} in the manifest, {found} in the new image, {before} in the old one"
+        raise error(code("SECURE_VERSION_TOO_OLD"), evidence)
 
 
 def _secure_version(new: bytes) -> int:

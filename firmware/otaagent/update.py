@@ -31,6 +31,7 @@ _PACKAGE_TRAILING_BYTES = const(109)
 _PAYLOAD_HASH_WRONG = const(110)
 _IMAGE_HASH_WRONG = const(111)
 _CHUNK_HASH_WRONG = const(115)
+_SECURE_VERSION_TOO_OLD = const(208)
 _ANSWER_INVALID = const(305)
 _OUT_OF_MEMORY = const(407)
 _TRIAL_NOT_BOOTABLE = const(506)
@@ -379,21 +380,29 @@ class Update:
             board.other.erase(0)
             self.hints.restart("written")
             raise error(_IMAGE_HASH_WRONG, "reads as %s" % digest[:4].hex())
+        self._check_bootable(head)
         board.other.program(0, memoryview(head))
-        self._check_bootable()
 
-    def _check_bootable(self) -> None:
-        """What the bootloader would refuse is not worth a reset: TRIAL_NOT_BOOTABLE."""
+    def _check_bootable(self, head: bytes) -> None:
+        """What the bootloader would refuse, or what is not the app that its manifest says, gets no head."""
         m, other = self.manifest, self.board.other
+
+        def read(at: int, mv: "memoryview") -> None:
+            other.readinto(at, mv)
+            if at < _HEAD:
+                n = min(_HEAD - at, len(mv))
+                mv[:n] = head[at : at + n]
+
         try:
-            found = image.parse(other.readinto, m.image_size)
-            if found.chip == m.chip:
-                return
-            why = "for chip %d" % found.chip
+            found = image.parse(read, m.image_size)
         except InputError as e:
-            why = str(e)
-        other.erase(0)
-        raise error(_TRIAL_NOT_BOOTABLE, why[:120])
+            raise error(_TRIAL_NOT_BOOTABLE, str(e)[:120])
+        if found.chip != m.chip or m.image_size - found.size > image.MAX_SIGNATURE:
+            why = "for chip %d, %d bytes behind it"
+            raise error(_TRIAL_NOT_BOOTABLE, why % (found.chip, m.image_size - found.size))
+        secure = image.read_desc(read, m.image_size).get("secure_version", 0)
+        if secure < max(m.secure_version, self.board.secure_version):
+            raise error(_SECURE_VERSION_TOO_OLD, "%d in the image" % secure)
 
     def _ready(self) -> None:
         m, board, book = self.manifest, self.board, self.board.journal

@@ -50,6 +50,13 @@ def test_a_patch(esp32: Board) -> None:
     json.dumps(facts)
 
 
+@pytest.mark.parametrize(("before", "after", "said"), [(3, 2, 2), (2, 2, 3), (2, 2, 1)])
+def test_the_security_counter_never_falls(esp32: Board, before: int, after: int, said: int) -> None:
+    old, new = app_image(secure_version=before), app_image(secure_version=after)
+    with pytest.raises(OtaError, match="SECURE_VERSION_TOO_OLD"):
+        make(esp32, old, new, secure_version=said)
+
+
 def test_a_full_image(esp32: Board) -> None:
     made = make(esp32, None)
     found = verify.open_package(made.data, KEYS)
