@@ -197,6 +197,7 @@ class Updates:
 
     def attach(self, agent: Agent) -> None:
         self.agent = agent
+        self._booted = time.ticks_ms()
         self._memory = Memory(agent.board.journal.nvs)
         self._delay = Delay(self._memory, "delay")
         self._after = Delay(self._memory, "after")
@@ -219,7 +220,7 @@ class Updates:
             self._round.set()
             self._told_of(seq)
         if point != "after arm":
-            self._put_by(self._delay.left(seq, self.now(), _up()), self._delay.point())
+            self._put_by(self._delay.left(seq, self.now(), self._up()), self._delay.point())
             self._hold()
         if point == "after check" and self._too_dear and self._too_dear[0] == update.package.etag:
             self._pay(None)  # the same package, still metered: it is not even looked at
@@ -289,8 +290,12 @@ class Updates:
         """A trial ended (also: before this boot); its hook is owed until it was answered."""
         point = "after " + stage
         if point in self._hooks:
-            self._after.set(point, self.agent.about()["seq"] or 0, 0, self.now(), _up())
+            self._after.set(point, self.agent.about()["seq"] or 0, 0, self.now(), self._up())
             asyncio.create_task(self._call_after())
+
+    def _up(self) -> int:
+        """Seconds since the boot; begins anew every six days: a delay without a clock may then take longer."""
+        return max(time.ticks_diff(time.ticks_ms(), self._booted), 0) // 1000
 
     # -- before arming -----------------------------------------------------------------------------
 
@@ -370,7 +375,7 @@ class Updates:
         self._memory.put("yes", seq)
 
     def _later(self, point: str, seq: int, answer: Later) -> None:
-        self._delay.set(point, seq, answer.seconds, self.now(), _up())
+        self._delay.set(point, seq, answer.seconds, self.now(), self._up())
         self._put_by(max(int(answer.seconds), 1), point)
 
     async def _answer(self, hook: "callable", about: dict) -> object:
@@ -387,15 +392,15 @@ class Updates:
         about = self.agent.about()
         seq = about["seq"] or 0
         alive = point != "before revert"
-        left = self._delay.left(seq, self.now(), _up()) if self._delay.point() == point else 0
+        left = self._delay.left(seq, self.now(), self._up()) if self._delay.point() == point else 0
         for hook in self._hooks.get(point, ()):
             while True:
-                await self._fed(asyncio.sleep(left), left + 1, alive)
+                await self._fed(_rest(left), left + 1, alive)
                 answer = await self._fed(self._answer(hook, about), 0, alive)
                 if not isinstance(answer, Later):
                     break
                 left = min(answer.seconds, _LONGEST_TRIAL if alive else _ASK_AGAIN)
-                self._delay.set(point, seq, left, self.now(), _up())
+                self._delay.set(point, seq, left, self.now(), self._up())
             left = 0
             if isinstance(answer, Fail) and alive:
                 raise trial.Failed(_REFUSED_BY_APPLICATION, (point + ": " + answer.why)[:120])
@@ -441,11 +446,11 @@ class Updates:
         point, seq = after.point(), self._memory.get("after")[1]
         for hook in self._hooks.get(point, ()):
             while True:
-                await asyncio.sleep(after.left(seq, self.now(), _up()))
+                await asyncio.sleep(after.left(seq, self.now(), self._up()))
                 answer = await self._answer(hook, about)
                 if not isinstance(answer, Later):
                     break
-                after.set(point, seq, answer.seconds, self.now(), _up())
+                after.set(point, seq, answer.seconds, self.now(), self._up())
             if isinstance(answer, Fail):
                 self.agent.log(point, answer.why)
                 self.agent.log_due = True  # the server hears of it with the log
@@ -458,6 +463,5 @@ async def _called(function: "callable", *args) -> object:
     return await found if hasattr(found, "send") else found
 
 
-def _up() -> int:
-    """Seconds since the boot; begins anew every twelve days: a delay without a clock may then take longer."""
-    return time.ticks_ms() // 1000
+async def _rest(seconds: int) -> None:
+    await asyncio.sleep(seconds)  # (what sleep() returns is shared: it cannot be kept for a task)
