@@ -24,6 +24,7 @@ IMAGE = 0
 HEATSHRINK = 1
 BSDIFF = 2
 ADDRESS = 3
+KEPT = 4  # no payload: the image stands in the other slot (an undo)
 
 _U31 = const((1 << 31) - 1)
 _U53 = cbor.MAX_INT
@@ -35,7 +36,7 @@ _FILE = (
     (1, "sha256", bytes, 32, 32, True),
 )
 _PAYLOAD = (
-    (0, "size", int, 1, MAX_IMAGE, True),
+    (0, "size", int, 0, MAX_IMAGE, True),
     (1, "sha256", bytes, 32, 32, True),
     (2, "codec", int, 0, 0xFFFF, True),
     (3, "params", dict, 0, 16, True),
@@ -198,8 +199,10 @@ def _write(table: tuple, manifest: Manifest, prefix: str) -> dict:
 
 def _check_whole(m: Manifest) -> None:
     """What the fields must say together."""
-    if (m.payload_codec <= HEATSHRINK) != (m.base_size == 0):
+    if (m.payload_codec in (IMAGE, HEATSHRINK, KEPT)) != (m.base_size == 0):
         _invalid("a base with a full image, or none with a patch")
+    if (m.payload_codec == KEPT) != (m.payload_size == 0):
+        _invalid("no payload belongs to codec 4")
     if (m.payload_codec == IMAGE) != (len(m.payload_head) == IMAGE_HEAD):
         _invalid("payload_head belongs to codec 0")
     if m.payload_codec == IMAGE and m.payload_size != m.image_size - IMAGE_HEAD:

@@ -37,6 +37,7 @@ TABLE = {
     210: "IMAGE_TOO_LARGE",
     211: "RELEASE_BLOCKLISTED",
     212: "STAGING_TOO_SMALL",
+    213: "NOTHING_TO_UNDO",
     # 3xx the network or the server
     301: "SERVER_UNREACHABLE",
     302: "SERVER_TIMEOUT",

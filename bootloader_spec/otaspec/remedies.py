@@ -127,6 +127,10 @@ REMEDIES = {
         "The patch does not fit into the free flash that it must wait in until it is verified.",
         "Send the full image, which needs no room beside the slot.",
     ),
+    213: (
+        "The board no longer holds the image that an undo would bring back, or never confirmed it.",
+        "Send the old release again as a new one: an ordinary update with the old image.",
+    ),
     301: (
         "The server could not be reached.",
         "Check the server's address, the name service and the network. The board tries again by itself.",

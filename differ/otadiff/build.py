@@ -131,6 +131,24 @@ def build_package(
         return Package(data, manifest, best, tried, seconds, applied, changed_sectors(old or b"", new))
 
 
+def build_undo(
+    old: bytes, *, board: Board, product: str, version: str, seq: int, signer: Signer, **fields: Any
+) -> bytes:
+    """The signed instruction that brings boards back to `old`, which they confirmed before and still hold.
+
+    A package without a payload (PATCH.md, codec 4). `version` is the old one's name; `seq` is its own. Raises
+    601 to 607 for an image that does not fit.
+    """
+    check_image(old, board, "the old image")
+    manifest = Manifest(
+        **{"seq": seq, "product": product, "version": version, "board": board.name, "chip": board.chip_id},
+        **{"image_size": len(old), "image_sha256": hashlib.sha256(old).digest()},
+        **{"payload_sha256": hashlib.sha256(b"").digest(), "payload_codec": manifests.KEPT},
+        **({"secure_version": _secure_version(old)} | fields),
+    )
+    return manifests.package_head(cose.sign1(manifests.encode(manifest), signer.kid, signer.sign))
+
+
 def check_image(data: bytes, board: Board, name: str) -> None:
     """A sound app image for the board's chip that fits its slots; else 601 to 607. RAW takes anything.
 

@@ -183,7 +183,7 @@ class Agent:
             "board": config.board, "chip": board.chip, "version": board.version,
             "image_sha256": board.image_sha256.hex(), "slot": board.running.label, "seq": board.seq,
             "state": state, "agent": settings.API_LEVEL, "staging": room(board), "ram": config.ram,
-            "codecs": list(CODECS), "frozen": board.frozen,
+            "codecs": list(CODECS), "frozen": board.frozen, "kept": board.kept().hex(),
         })  # fmt: skip
         return found
 

@@ -116,6 +116,12 @@ class Board:
                 return digest == sha256
         return False
 
+    def kept(self) -> bytes:
+        """SHA-256 of the image in the other slot that was confirmed before this one; empty: there is none."""
+        t = self.journal.get(TRIAL)
+        ours = t and t["phase"] == journal.DONE and t["slot"] == self.running.number
+        return t["home_image"] if ours and self.other and t["home_slot"] == self.other.number else b""
+
     def behead(self) -> None:
         """Nothing bootable is left in the other slot."""
         self.other.erase(0)

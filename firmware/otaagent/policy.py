@@ -83,7 +83,7 @@ class Rules:
         if memory.get("paid") == digest:
             return None
         size = manifest.payload_size
-        if not manifest.base_size:
+        if size and not manifest.base_size:
             return error(_BY_DATA_BUDGET, "a full image of %d bytes" % size)
         since, used = memory.get("budget", (now, 0))
         if now - since >= _PERIOD:

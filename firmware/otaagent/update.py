@@ -139,6 +139,11 @@ class Update:
         waits = self._waits()
         if not waits:
             self._begin()
+        if m.payload_codec == manifests.KEPT:
+            from . import undo
+
+            await undo.check(self)
+        elif not waits:
             stage = await self._fetch()
             await self.agent.ask("after download", self)
             await self.agent.ask("before apply", self)
@@ -228,7 +233,7 @@ class Update:
             time=self.agent.now() or None,
             running_size=board.size,
             running_sha256=board.image_sha256,
-            codecs=CODECS,
+            codecs=CODECS + (manifests.KEPT,),
             chunks=True,
             blocklist=[tuple(item) for item in blocked["images"]] if blocked else (),
         )
@@ -413,6 +418,7 @@ class Update:
             "phase": journal.READY, "slot": board.other.number, "size": m.image_size,
             "image": m.image_sha256, "seq": m.seq, "home_slot": board.running.number,
             "home_size": board.size, "home_image": board.image_sha256,
+            "undo": m.payload_codec == manifests.KEPT,
         })  # fmt: skip
 
     async def _arm(self) -> None:

@@ -294,7 +294,7 @@ class Updates:
             asyncio.create_task(self._call_after())
 
     def _up(self) -> int:
-        """Seconds since the boot; begins anew every six days: a delay without a clock may then take longer."""
+        """Seconds since the boot; anew every six days: a delay without a clock may then take longer."""
         return max(time.ticks_diff(time.ticks_ms(), self._booted), 0) // 1000
 
     # -- before arming -----------------------------------------------------------------------------
