@@ -41,8 +41,8 @@ proof: setup  ## power cuts at every operation and on whole boards: minutes, and
 prove: setup  ## the long proof (<= 90 minutes, goes on where it was stopped): docs/reliability.md
 	$(PY) -m driblet.reliability $(if $(ONLY),--only "$(ONLY)")
 
-fuzz: setup  ## a million mutated patches over the decoder (20 minutes); FUZZ="count seed"
-	$(PY) -m tests.spec.fuzz_address $(or $(FUZZ),1000000 1)
+fuzz: setup  ## over a million mutated patches over the decoders (20 minutes); FUZZ="count seed"
+	$(PY) -m tests.spec.fuzz $(FUZZ)
 
 fix: setup  ## format and repair what can be repaired
 	$(BIN)/ruff check --fix $(SOURCES)

@@ -1,0 +1,129 @@
+"""Mutated patches over every decoder: `python -m tests.spec.fuzz [COUNT] [SEED]`, on all processors.
+
+Each ends in 112, 113 or 114, or in an image of exactly the declared size; anything else (another error, a
+read or a write outside a buffer, a run of more than ten seconds) stops the fuzzer, which names the case. Of
+eight patches seven are of codec 3; the rest are of codecs 0, 1 and 2.
+"""
+
+import multiprocessing
+import os
+import random
+import signal
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from otadiff import bsdiff, heatshrink
+from otaspec import patch as patches
+from otaspec.errors import OtaError
+
+from tests.differ.images import pair
+from tests.spec import fuzz_address
+from tests.spec.memory import New, Old, Source
+
+SECONDS = 10
+CODES = (112, 113, 114)  # PATCH_INVALID, PATCH_NEEDS_MORE_RAM, CODEC_UNKNOWN
+OTHERS = 8  # one of so many cases is of another codec than 3
+
+
+@dataclass(frozen=True)
+class Case:
+    """A patch and what its manifest says. start: bytes of NEW that a decoder is told are there."""
+
+    codec: int
+    params: dict[int, int]
+    old: bytes
+    size: int
+    data: bytes
+    ram: int = 1 << 20
+
+
+def simple_bases() -> list[Case]:
+    """Small patches of codecs 0, 1 and 2."""
+    made = []
+    for size in (300, 2000, 9000):
+        old, new = pair(size)
+        made.append(Case(0, {}, new[:32], len(new), new[32:]))
+        for codec, encoded in ((1, heatshrink.encode_image(new, 8192)), (2, bsdiff.encode(old, new, 8192))):
+            assert encoded
+            made.append(Case(codec, encoded.params, old, len(new), encoded.payload))
+    return made
+
+
+def simple_cases(count: int, seed: int) -> Iterator[Case]:
+    """Mutated patches of codecs 0, 1 and 2, now and then with other parameters."""
+    bases = simple_bases()
+    others = [base.data for base in bases]
+    for i in range(count):
+        dice = random.Random(seed * 1_000_000_007 + i)
+        base = dice.choice(bases)
+        params = dict(base.params)
+        if params and dice.random() < 0.2:
+            params[dice.choice((0, 1, 2, 3, 9))] = dice.choice((0, 1, 2, 3, 9, 14, 15, 16, 300))
+        size = base.size if dice.random() < 0.9 else dice.randrange(1, 2 * base.size)
+        ram = 1 << 20 if dice.random() < 0.9 else dice.randrange(20_000)
+        data = fuzz_address.mutated(dice, base.data, others)
+        yield Case(base.codec, params, base.old, size, data, ram)
+
+
+def address_cases(count: int, seed: int) -> Iterator[Case]:
+    """Mutated patches of codec 3."""
+    for patch, data in fuzz_address.cases(count, seed):
+        params = {1: data[0], 2: data[1]} if len(data) > 1 else {}
+        yield Case(3, params, patch.old, len(patch.new), data)
+
+
+def cases(count: int, seed: int) -> Iterator[Case]:
+    """Both kinds."""
+    simple = simple_cases(count // OTHERS, seed)
+    address = address_cases(count - count // OTHERS, seed)
+    for i in range(count):
+        yield next(simple if i % OTHERS == OTHERS - 1 else address)
+
+
+def outcome(case: Case) -> bytes | int:
+    """The image, or the code of the error."""
+    new = New(case.size)
+    try:
+        for _ in patches.decode(case.codec, case.params, Old(case.old), Source(case.data, 40), new, case.ram):
+            assert len(new.data) <= case.size
+    except OtaError as problem:
+        assert problem.code in CODES, problem  # noqa: PT017 - any other is a failure
+        return problem.code
+    assert len(new.data) == case.size
+    return bytes(new.data)
+
+
+def work(share: tuple[int, int]) -> dict[str, int]:
+    """How the cases of a share (count, seed) ended."""
+    count, seed = share
+    kinds: dict[str, int] = {}
+    for i, case in enumerate(cases(count, seed)):
+        signal.alarm(SECONDS)
+        try:
+            found = outcome(case)
+        except BaseException:
+            print(f"seed {seed}, case {i}: {case}", file=sys.stderr)
+            raise
+        kind = f"codec {case.codec}: " + (str(found) if isinstance(found, int) else "decoded")
+        kinds[kind] = kinds.get(kind, 0) + 1
+    signal.alarm(0)
+    return kinds
+
+
+def main(count: int = 1_200_000, seed: int = 1) -> None:
+    """Shares of 10,000, so that progress is seen."""
+    shares = [(min(10_000, count - at), seed * 100_000 + at // 10_000) for at in range(0, count, 10_000)]
+    total: dict[str, int] = {}
+    with multiprocessing.Pool(os.cpu_count()) as pool:
+        for done, kinds in enumerate(pool.imap_unordered(work, shares), 1):
+            for kind, n in kinds.items():
+                total[kind] = total.get(kind, 0) + n
+            print(f"{done} of {len(shares)} times 10,000", end="\r", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    for kind in sorted(total):
+        print(f"{kind:<18} {total[kind]:>9,}")
+
+
+if __name__ == "__main__":
+    main(*(int(word) for word in sys.argv[1:]))
