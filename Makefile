@@ -18,7 +18,13 @@ $(VENV)/.stamp: requirements.lock pyproject.toml
 	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
-setup: $(VENV)/.stamp  ## virtual environment with everything pinned
+# htmx makes the console's pages live; it is not ours, so it is fetched and never committed.
+HTMX := cloud/otacloud/console/static/vendor/sse.js
+$(HTMX): cloud/otacloud/console/vendor.py | $(VENV)/.stamp
+	@$(PY) -m otacloud.console.vendor
+	@touch $@
+
+setup: $(VENV)/.stamp $(HTMX)  ## virtual environment with everything pinned
 
 # KEEP=1 leaves everything running; BAD=self-test|import|hang|hang-late|offline; OLD=old.bin NEW=new.bin
 demo: setup  ## the main job, from two releases to three confirmed boards
@@ -30,13 +36,16 @@ check: setup  ## the fast part: style, types, import directions, quick tests (<=
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n 2 -m "not slow and not proof"
+	$(BIN)/pytest -n 2 -m "not slow and not proof and not story"
 
 test: setup  ## the whole suite but the proofs
-	$(BIN)/pytest -n 2 -m "not proof"
+	$(BIN)/pytest -n 2 -m "not proof and not story"
 
 proof: setup  ## power cuts at every operation and on whole boards: minutes, and not yet in CI
 	$(BIN)/pytest -n 2 -m proof
+
+story: setup  ## a browser and simulated boards: the whole story, docs/screenshots (<= 4 minutes)
+	$(BIN)/pytest -n 0 -s -m story tests/story
 
 prove: setup  ## the long proof (<= 90 minutes, goes on where it was stopped): docs/reliability.md
 	$(PY) -m driblet.reliability $(if $(ONLY),--only "$(ONLY)")
@@ -67,5 +76,5 @@ build/bench/.stamp: bench/requirements.txt
 clean:  ## remove what was built
 	rm -rf build .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help setup demo check test proof prove fuzz fix docs lock bench clean
+.PHONY: help setup demo check test story proof prove fuzz fix docs lock bench clean
 .DEFAULT_GOAL := help

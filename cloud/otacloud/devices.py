@@ -121,7 +121,12 @@ async def import_devices(cloud: Cloud, caller: Operator, pk: Name, request: Requ
     With ds (64 hex digits) a device logs in at once; without, it registers with the product secret,
     whatever the registration switch says. Tags are separated by spaces. All rows are taken, or none.
     """
-    rows = read_csv((await request.body()).decode("utf-8-sig", "replace"))
+    return await import_list(cloud, caller, pk, await request.body())
+
+
+async def import_list(cloud: Services, caller: Caller, pk: str, text: bytes) -> Imported:
+    """Names the devices of a list in CSV."""
+    rows = read_csv(text.decode("utf-8-sig", "replace"))
     known: list[str] = []
     made: list[int] = []
     async with cloud.db.write() as session:

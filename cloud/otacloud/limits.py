@@ -14,6 +14,8 @@ LIMITS: tuple[tuple[str, int | None], ...] = (
     (r"/v1/.*", 16 * KIB),
     (r"/api/v1/products/[^/]+/releases", None),
     (r"/api/v1/products/[^/]+/devices/import", 2048 * KIB),
+    (r"/products/[^/]+/releases", 64 * KIB * KIB),
+    (r"/products/[^/]+/devices/import", 2048 * KIB),
     (r".*", 1024 * KIB),
 )
 _COMPILED = tuple((re.compile(pattern), limit) for pattern, limit in LIMITS)

@@ -1,5 +1,6 @@
 """Releases: an image comes in, is checked as a board would, and becomes a full package and deltas."""
 
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -91,11 +92,24 @@ async def upload_release(
     notes: Annotated[str, Query(max_length=4096)] = "",
 ) -> ReleaseOut:
     """The body is the app image (`application/octet-stream`). Its packages are made afterwards."""
+    return await take_image(cloud, caller, request.stream(), pk, version, board, notes)
+
+
+async def take_image(
+    cloud: Services,
+    caller: Caller,
+    chunks: AsyncIterator[bytes],
+    pk: str,
+    version: str,
+    board: str | None,
+    notes: str,
+) -> ReleaseOut:
+    """Makes a release of an image that comes in pieces."""
     async with cloud.db.read() as session:
         product = await find(session, caller, pk)
         await _refuse_duplicate(session, product, version, board or product.board)
     with Upload(cloud.settings.max_image_size) as upload:
-        async for data in request.stream():
+        async for data in chunks:
             upload.write(data)
         image = await run_in_threadpool(_check, upload)
         fitting = boards.choose(board or product.board, image.chip, upload.size)

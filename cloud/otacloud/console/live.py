@@ -1,71 +1,116 @@
-"""One event stream per page: fragments of HTML, rendered anew when what the page shows has changed."""
+"""One event stream per page: its live parts, rendered anew when something changed, sent where they differ."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import hashlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-from otacloud.console import views
+from markupsafe import Markup
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from otacloud.console.pages import render
 from otacloud.events import Event, Subscription
 from otacloud.services import Services
 
 GATHER = 0.25  # seconds in which changes are gathered before they are sent
-ALIVE = 15.0  # seconds of silence after which a comment keeps proxies from closing
+SHARE = 20  # a page that takes a second to make is made anew every 20 seconds at most
+LONGEST = 5.0  # seconds of such a wait
+ALIVE = 15.0  # seconds after which it is looked at anyway: last-seen and soaking change without an event
 
 
-def message(html: str) -> bytes:
-    """One server-sent event; each line is a data field of its own."""
-    lines = "".join(f"data: {line}\n" for line in html.splitlines() if line.strip())
-    return f"{lines}\n".encode()
+def anything(_event: Event) -> bool:
+    return True
 
 
-async def stream(cloud: Services, tenant_id: int, look: views.Look) -> AsyncIterator[bytes]:
-    """First everything, so that a page that was cut off catches up; then what changes."""
+@dataclass
+class Part:
+    """A piece of a page that changes: an element with an id of its own. `inside`: a child of the frame."""
+
+    template: str
+    values: dict[str, Any] = field(default_factory=dict)
+    inside: bool = False
+
+
+@dataclass
+class View:
+    """One look at what a page shows.
+
+    parts: by element id. frame: the id and template of the element around the parts; it is sent whole when
+    parts come or go. wants: the events after which it is worth a new look.
+    """
+
+    template: str
+    values: dict[str, Any]
+    parts: dict[str, Part] = field(default_factory=dict)
+    frame: tuple[str, str] | None = None
+    wants: Callable[[Event], bool] = anything
+
+    def drawn(self) -> dict[str, Markup]:
+        """The HTML of every part."""
+        return {
+            name: Markup(render(part.template, **{**self.values, **part.values}))  # noqa: S704 - of ours
+            for name, part in self.parts.items()
+        }
+
+
+Load = Callable[[AsyncSession], Awaitable[View]]
+
+
+def digest(parts: dict[str, Markup]) -> str:
+    """What a page had when it was made: the stream begins with the difference, mostly nothing."""
+    return hashlib.sha256("".join(parts.values()).encode()).hexdigest()[:16]
+
+
+def message(html: Mapping[str, str]) -> bytes:
+    """One server-sent event that puts each element in the place of the one with its id."""
+    lines: list[str] = []
+    for name, text in html.items():
+        lines.append(f'<hx-partial hx-target="#{name}" hx-swap="outerMorph">')
+        lines += [line for line in text.splitlines() if line.strip()]
+        lines.append("</hx-partial>")
+    return ("".join(f"data: {line}\n" for line in lines) + "\n").encode()
+
+
+async def stream(
+    cloud: Services, tenant_id: int, load: Load, seen: str, may_look: Callable[[], Awaitable[bool]]
+) -> AsyncIterator[bytes]:
+    """What changed since the page was made (`seen` is its digest), then what changes.
+
+    It ends when the viewer `may_look` no longer.
+    """
     with cloud.hub.subscribe(tenant_id) as subscription:
         yield b"retry: 2000\n\n"
-        shown, html = await _everything(cloud, look)
-        yield message(html)
-        while not subscription.closed:
-            events = await _changes(subscription)
-            if not events:
-                yield b": alive\n\n"
-                continue
-            # A page that is full has no room for a new device, and need not be made anew for each.
-            if len(shown) < views.PAGE and any(e.kind == "device" and e.id not in shown for e in events):
-                shown, html = await _everything(cloud, look)
-            else:
-                html = await _changed(cloud, look, shown, events)
-            if html:
-                yield message(html)
+        before: dict[str, Markup] | None = None
+        while not subscription.closed and await may_look():
+            began = time.monotonic()
+            async with cloud.db.read() as session:
+                view = await load(session)
+            now = view.drawn()
+            html = _changed(view, before, now, seen)
+            before = now
+            yield message(html) if html else b": alive\n\n"
+            await _next(subscription, view.wants, time.monotonic() - began)
 
 
-async def _changes(subscription: Subscription) -> list[Event]:
-    events = await subscription.take(ALIVE)
-    if events and not subscription.closed:
-        await asyncio.sleep(GATHER)
-        events += await subscription.take(0)
-    return events
+def _changed(
+    view: View, before: dict[str, Markup] | None, now: dict[str, Markup], seen: str
+) -> Mapping[str, str]:
+    if before is None and digest(now) == seen:
+        return {}
+    if view.frame and (before is None or list(before) != list(now)):
+        name, template = view.frame
+        outside = {part: html for part, html in now.items() if not view.parts[part].inside}
+        return {name: render(template, **view.values, parts=now), **outside}
+    return {name: html for name, html in now.items() if before is None or before.get(name) != html}
 
 
-async def _everything(cloud: Services, look: views.Look) -> tuple[set[int], str]:
-    async with cloud.db.read() as session:
-        found = await views.device_list(cloud, session, look)
-        html = render("_devices.html", devices=found)
-        html += render("_rollouts.html", rollouts=await views.rollout_list(session, look.product_id))
-        html += render("_releases.html", releases=await views.release_list(session, look.product_id))
-    return found.ids, html
-
-
-async def _changed(cloud: Services, look: views.Look, shown: set[int], events: list[Event]) -> str:
-    kinds = {event.kind for event in events}
-    parts = []
-    async with cloud.db.read() as session:
-        ids = shown & {event.id for event in events if event.kind == "device"}
-        for row in await views.device_rows(cloud, session, ids):
-            parts.append(render("_device.html", row=row))
-        if "rollout" in kinds:
-            rollouts = await views.rollout_list(session, look.product_id)
-            parts.append(render("_rollouts.html", rollouts=rollouts))
-        if "release" in kinds:
-            releases = await views.release_list(session, look.product_id)
-            parts.append(render("_releases.html", releases=releases))
-    return "".join(parts)
+async def _next(subscription: Subscription, wants: Callable[[Event], bool], took: float) -> None:
+    """Until something has changed that the page wants, or it is time to look anyway."""
+    deadline = time.monotonic() + ALIVE
+    while not subscription.closed and (left := deadline - time.monotonic()) > 0:
+        if any(map(wants, await subscription.take(left))):
+            break
+    if not subscription.closed:
+        await asyncio.sleep(min(max(GATHER, SHARE * took), LONGEST))

@@ -8,7 +8,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from otacloud import words
-from otacloud.console import views
+from otacloud.console import charts, vendor
 
 HERE = Path(__file__).parent
 
@@ -22,6 +22,7 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
+    "Vary": "Accept",
 }
 
 
@@ -37,8 +38,20 @@ _environment = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_environment.filters |= {"size": words.size, "moment": words.moment, "iso": _iso, "slices": views.slices}
-_environment.globals["saved"] = words.saved
+_environment.filters |= {
+    "size": words.size,
+    "moment": words.moment,
+    "iso": _iso,
+    "lasting": charts.lasting,
+    "many": charts.many,
+}
+_environment.globals |= {
+    "saved": words.saved,
+    "slices": charts.slices,
+    "width": charts.width,
+    "codec_name": charts.codec_name,
+    "live_scripts": vendor.present,
+}
 
 
 def render(template: str, **values: Any) -> str:

@@ -48,7 +48,8 @@ async def sign_in(cloud: Services, name: str, secret: str, response: Response) -
         start(cloud, await caller_of(cloud, secret.strip()), 0, response)
 
 
-async def _viewer(request: Request, cloud: Cloud) -> Caller:
+async def viewer_of(request: Request, cloud: Cloud) -> Caller:
+    """Who is signed in; SignInFirst."""
     try:
         sealed = bytes.fromhex(request.cookies.get(COOKIE, ""))
         kind, row_id, generation, expires = _CLAIMS.unpack(cloud.vault.open(sealed, "session"))
@@ -70,6 +71,8 @@ async def _viewer(request: Request, cloud: Cloud) -> Caller:
 
 def same_origin(request: Request) -> None:
     """Refuses what another site makes a browser send (SameSite=Lax is the first line, this the second)."""
+    if request.method in ("GET", "HEAD"):
+        return
     site = request.headers.get("sec-fetch-site")
     origin = request.headers.get("origin")
     if site not in (None, "same-origin", "none") or (
@@ -78,5 +81,5 @@ def same_origin(request: Request) -> None:
         raise refuse("NOT_ALLOWED", "the request comes from another site")
 
 
-SignedIn = Annotated[Caller, Depends(_viewer)]
+SignedIn = Annotated[Caller, Depends(viewer_of)]
 SameOrigin = Depends(same_origin)
