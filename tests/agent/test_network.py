@@ -114,6 +114,7 @@ async def test_an_answer_without_the_right_mac_is_not_heeded(tmp_path: Path) -> 
     [
         ("/v1/challenge", 500, "HTTP_STATUS"),
         ("/v1/login", 401, "LOGIN_REFUSED"),
+        ("/v1/register", 409, "ALREADY_REGISTERED"),
         ("/v1/register", 202, "APPROVAL_PENDING"),
         ("/v1/poll", 429, "SERVER_BUSY"),
         ("/v1/poll", 200, "ANSWER_MAC_WRONG"),
