@@ -9,7 +9,7 @@ _MD = const(1)
 _PB = const(2)
 _PG = const(3)
 _REFILL = const(11)
-_WT = const(12)  # array i, 30: weights; of a bit, its three models and what they say, stretched
+_WT = const(12)  # array i, 102: 32 sets of weights; of a bit, its three models, and those stretched
 
 _RANGE = const(0)
 _CODE = const(1)
@@ -75,21 +75,21 @@ def tree(s, x0: int, y: int, prev: int) -> int:
     rt = ptr8(_RATES)
     pb = ptr8(s[_PB])
     k = int(c[_K])
-    w = 0
+    w = x0 << 3
     while v < 256:
-        wt[24] = _LIT0 + (x0 << 8) + v
-        wt[25] = _LIT1 + ((y * 0x9E5 + v * 0x265) & 2047)
-        wt[26] = _LIT2 + ((prev * 0x9E5 + v * 0x265) & 1023)
+        wt[96] = _LIT0 + (x0 << 8) + v
+        wt[97] = _LIT1 + ((y * 0x9E5 + v * 0x265) & 2047)
+        wt[98] = _LIT2 + ((prev * 0x9E5 + v * 0x265) & 1023)
         p = 0
         n = 0
         while n < 3:
-            b = int(md[int(wt[24 + n])]) >> 8
+            b = int(md[int(wt[96 + n])]) >> 8
             if b > 127:
                 b = int(tb[2 * b - 256]) | int(tb[2 * b - 255]) << 8
             else:
                 b = 0 - (int(tb[254 - 2 * b]) | int(tb[255 - 2 * b]) << 8)
-            wt[27 + n] = b
-            p += b * int(wt[w + 8 * n])
+            wt[99 + n] = b
+            p += b * int(wt[w + 32 * n])
             n += 1
         p >>= 16
         if p < 0:
@@ -116,13 +116,13 @@ def tree(s, x0: int, y: int, prev: int) -> int:
         # weights and models learn
         n = 0
         while n < 3:
-            b = int(wt[w + 8 * n]) + ((int(wt[27 + n]) * p + 8192) >> 14)
+            b = int(wt[w + 32 * n]) + ((int(wt[99 + n]) * p + 8192) >> 14)
             if b > 262143:
                 b = 262143
             if b < -262143:
                 b = -262143
-            wt[w + 8 * n] = b
-            i = int(wt[24 + n])
+            wt[w + 32 * n] = b
+            i = int(wt[96 + n])
             m = int(md[i])
             b = m & 15
             m >>= 4

@@ -48,7 +48,7 @@ _MIX_MODELS = const(3072)
 
 def memory(mix: int, n: int) -> int:
     """Bytes of decoder data for a map of n entries (PATCH.md 15)."""
-    return 16128 + 8 * n + (6464 if mix else 0)
+    return 16128 + 8 * n + (6752 if mix else 0)
 
 
 def head(d: object, params: dict, size: int, ram: int) -> tuple:
@@ -66,7 +66,7 @@ def head(d: object, params: dict, size: int, ram: int) -> tuple:
     d.s[1] = array("H", range(_MODELS + _MIX_MODELS if mix else _MODELS))
     d.s[3] = bytearray(_SECTOR + 8)
     if mix:
-        d.s[12] = array("i", range(30))
+        d.s[12] = array("i", range(102))
     n = d.patch.size - 4
     sizes = []
     if block:

@@ -146,7 +146,7 @@ class Input:
         _hot.fill(s[1], len(s[1]), _FRESH)
         _hot.fill32(s[6], 64, 0)
         if s[12]:
-            _hot.fill32(s[12], 24, 19660)
+            _hot.fill32(s[12], 96, 19660)
         if s[16]:
             _hot.fill32(s[16], 64, -1)
 

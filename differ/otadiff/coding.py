@@ -144,7 +144,7 @@ def put_literals(state, out, models, weights, new, in_code, cpu, run, start, q, 
             if mix:
                 places[1] = _LIT1 + ((y * 0x9E5 + node * 0x265) & 2047)
                 places[2] = _LIT2 + ((previous * 0x9E5 + node * 0x265) & 1023)
-                _mixed_bit(state, out, models, weights[i], places, bit)
+                _mixed_bit(state, out, models, weights[x << 3 | i], places, bit)
             else:
                 put_bit(state, out, models, places[0], bit)
             node = node << 1 | bit
@@ -391,7 +391,7 @@ def put_block(state, out, view, cpu, code_at, keys, moves, plan, op, start, end,
     old = view[0]
     new = view[1]
     models = np.full(MODELS, START, np.uint16)
-    weights = np.full((8, 3), 19660, np.int64)
+    weights = np.full((32, 3), 19660, np.int64)
     run = np.zeros(3, np.int64)
     slots = np.full((_SLOTS, 2), -1, np.int64)
     size = UNIT_SIZE[cpu]

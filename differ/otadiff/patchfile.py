@@ -44,7 +44,7 @@ def can_elide(image: Image) -> bool:
 
 def decoder_ram(entries: int, *, mix: bool) -> int:
     """Bytes of data of the reference decoder (PATCH.md section 15)."""
-    return 16128 + 8 * entries + (6464 if mix else 0)
+    return 16128 + 8 * entries + (6752 if mix else 0)
 
 
 def cut(cover: Cover, end: int, block: int) -> Cover:

@@ -303,7 +303,7 @@ class Block:
         self.lit0 = [Model() for _ in range(1024)]
         self.lit1 = [Model() for _ in range(2048)]
         self.lit2 = [Model() for _ in range(1024)]
-        self.weights = [[19660] * 3 for _ in range(8)]
+        self.weights = [[19660] * 3 for _ in range(32)]
         self.again = [[Model(), Model()] for _ in range(32)]
         self.some = [[[Model(), Model()] for _ in range(4)] for _ in range(32)]
         self.res = [Model() for _ in range(1024)]
@@ -360,7 +360,7 @@ class Block:
             if self.patch.mix:
                 models.append(self.lit1[(y * 0x9E5 + m * 0x265) & 2047])
                 models.append(self.lit2[(prev * 0x9E5 + m * 0x265) & 1023])
-                self._mixed(bit, models, self.weights[k])
+                self._mixed(bit, models, self.weights[8 * x + k])
             else:
                 self.coder.bit(models[0], bit)
             m = m << 1 | bit
