@@ -4,15 +4,15 @@ Rounds: a first cover with operands put out of the way, a map fitted to it, then
 that map predicts. The last rounds try several beliefs of what things cost and keep what came out smallest.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from . import addressmap, costs, cover, forms, patchfile, suffix
+from . import addressmap, costs, cover, forms, literals, patchfile, suffix
 from .addressmap import AddressMap
 from .cover import Cover, Settings
-from .image import Cpu, Image, References, base_of, code_ends, cut, find_references, parse
+from .image import Cpu, Image, References, base_of, code_ends, cut, find_references, in_code, parse
 from .jit import BIT
 from .operands import POINTER
 
@@ -22,6 +22,9 @@ SMALL, NORMAL = "small", "normal"
 RAM = {SMALL: 18432, NORMAL: 24576}
 """Most bytes of decoder data, by profile."""
 
+_WORTH = 512, 32
+"""More memory than the small profile's is taken for so many bytes less, and so many times less than all."""
+
 Progress = Callable[[float, str], None]
 """Called with the share of the work that is done (0..1) and what comes next."""
 
@@ -29,9 +32,13 @@ _ROUNDS = 2
 _FIRST = Settings(reference=11 * BIT, reference_recent=BIT, keep=8)
 _TRIES = (
     Settings(),
+    Settings(literal=780, enter_literal=5 * BIT),
+    Settings(literal=960, blend=True),
     Settings(new_diagonal=26 * BIT, known_diagonal=14 * BIT, literal=973, miss=13 * BIT, reference=13 * BIT),
     Settings(new_diagonal=32 * BIT, known_diagonal=18 * BIT, miss=14 * BIT),
 )
+_LARGE = 3  # where so much changed that the map does not fit, the first of these are tried again
+_MIXED = 2  # candidates that are written with mixed literals, too: the best without
 
 
 class Patch(NamedTuple):
@@ -50,6 +57,14 @@ class Candidate(NamedTuple):
 
     cover: Cover
     map: AddressMap
+
+
+class Written(NamedTuple):
+    """A candidate as a patch; `mix`: with mixed literals."""
+
+    candidate: Candidate
+    mix: bool
+    patch: patchfile.Written
 
 
 class Pair:
@@ -97,6 +112,8 @@ class _Search:
         earlier = suffix.earlier_matches(pair.new_bytes, new_order)
         self.near = (order.old, order.slot, earlier)
         self.literal = costs.literals(pair.old_bytes, pair.new_bytes)
+        adaptive = literals.adaptive_costs(pair.new_bytes, in_code(pair.old, pair.new), int(pair.old.cpu))
+        self.blend = (adaptive + self.literal * Settings().literal // 1024) // 2
         self.pointers = _pointer_index(pair.references, len(pair.old_bytes))
         self.form = self._blank_form()
         self.map = addressmap.EMPTY
@@ -138,7 +155,7 @@ class _Search:
             new_address,
             p.base,
         )
-        literal = self.literal * settings.literal // 1024
+        literal = (self.blend if settings.blend else self.literal) * settings.literal // 1024
         nodes, last = cover.search(view, self.near, self.form, literal, self.pointers, settings, first)
         found = cover.trace(nodes, last, len(p.old_bytes), len(p.new_bytes))
         self.map = addressmap.fit(addressmap.samples(view, *found), self.most)
@@ -154,20 +171,48 @@ def _pointer_index(references: References, size: int) -> tuple[np.ndarray, np.nd
     return targets[order], positions[order]
 
 
-def candidates(pair: Pair, most: int, progress: Progress) -> Iterator[Candidate]:
-    """Covers and maps (of at most `most` entries) worth writing out."""
-    steps = 2 + _ROUNDS + len(_TRIES)
+def candidates(pair: Pair, sizes: Sequence[int], progress: Progress) -> Iterator[Candidate]:
+    """Covers and maps worth writing out, for maps of at most so many entries: sizes, falling."""
+    steps = 2 + _ROUNDS + len(_TRIES) + _LARGE * (len(sizes) - 1)
     progress(0.0, "sorting")
-    search = _Search(pair, most)
+    search = _Search(pair, sizes[0])
     progress(1 / steps, "first cover")
     search.round(_FIRST, first=True)
     for i in range(_ROUNDS):
         progress((2 + i) / steps, "cover")
         search.use_map()
         search.round(_TRIES[0])
-    for i, settings in enumerate(_TRIES):
-        progress((2 + _ROUNDS + i) / steps, "refining")
-        yield search.round(settings)
+    largest = 0
+    for i, most in enumerate(sizes):
+        if i and largest <= most:
+            return
+        if i:
+            search.most = most
+            search.round(_TRIES[0])
+            search.use_map()
+        for j, settings in enumerate(_TRIES[:_LARGE] if i else _TRIES):
+            progress((2 + _ROUNDS + i * len(_TRIES) + j) / steps, "refining")
+            candidate = search.round(settings)
+            largest = max(largest, len(candidate.map.keys))
+            yield candidate
+
+
+def _entries(profile: str, mix: bool) -> int:
+    """How many entries a map may have."""
+    return (RAM[profile] - patchfile.decoder_ram(0, mix=mix)) // 8
+
+
+def _best(found: list[Written]) -> Written:
+    """The smallest patch, unless one for the small profile is nearly as small."""
+    best, lean = (
+        min(some, key=lambda each: len(each.patch.data), default=None)
+        for some in (found, [each for each in found if each.patch.ram <= RAM[SMALL]])
+    )
+    assert best is not None
+    if lean is None:
+        return best
+    size = len(lean.patch.data)
+    return best if len(best.patch.data) + max(_WORTH[0], size // _WORTH[1]) < size else lean
 
 
 def encode(
@@ -175,23 +220,35 @@ def encode(
     new: bytes,
     *,
     profile: str = NORMAL,
+    mix: bool | None = None,
     blocks: bool = False,
     progress: Progress = lambda _share, _what: None,
 ) -> Patch:
     """The smallest patch from `old` to `new` for a board with RAM[profile] bytes for the decoder.
 
+    `mix`: whether literals mix three models (normal profile only); None: where that pays for its memory.
     `blocks`: 64 KB of the new image can be decoded at a time, for boards that cannot stage the patch.
     """
     pair = Pair(old, new)
-    mix = profile == NORMAL
-    room = RAM[profile] - patchfile.decoder_ram(0, mix=mix)
+    block = 16 if blocks else 0
+    forms = [mix] if mix is not None else [False, True] if profile == NORMAL else [False]
+    rooms = {form: _entries(profile, form) for form in forms}
 
-    def write(candidate: Candidate, record: bool = False) -> patchfile.Written:
-        block = 16 if blocks else 0
+    def write(candidate: Candidate, mix: bool, record: bool = False) -> patchfile.Written:
         return patchfile.write(pair.inputs(), *candidate, mix=mix, block=block, record=record)
 
-    tried = ((candidate, write(candidate)) for candidate in candidates(pair, room // 8, progress))
-    best, written = min(tried, key=lambda each: len(each[1].data))
+    made = list(candidates(pair, sorted(rooms.values(), reverse=True), progress))
+    found: list[Written] = []
+    for form, room in rooms.items():
+        fit = [each for each in made if len(each.map.keys) <= room]
+        if found:
+            plain = {id(each.candidate): len(each.patch.data) for each in found}
+            fit = sorted(fit, key=lambda each: plain[id(each)])[:_MIXED]
+        found += [Written(each, form, write(each, form)) for each in fit]
+    best = _best(found)
     progress(1.0, "done")
-    params = {PARAM_VERSION: patchfile.VERSION, PARAM_FEATURES: patchfile.MIX if mix else 0}
-    return Patch(written.data, params, written.ram, written, lambda: write(best, record=True), pair.new)
+    params = {PARAM_VERSION: patchfile.VERSION, PARAM_FEATURES: patchfile.MIX if best.mix else 0}
+    patch = best.patch
+    return Patch(
+        patch.data, params, patch.ram, patch, lambda: write(best.candidate, best.mix, record=True), pair.new
+    )

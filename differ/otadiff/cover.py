@@ -20,7 +20,8 @@ class Settings(NamedTuple):
     new_diagonal: int = 38 * BIT
     known_diagonal: int = 24 * BIT
     enter_literal: int = 8 * BIT
-    literal: int = 870  # share of the estimate of cost.literals, in 1/1024
+    literal: int = 870  # share of the estimate of what literals cost, in 1/1024
+    blend: bool = False  # that estimate: costs.literals alone, or its mean with literals.adaptive_costs
     miss: int = 15 * BIT
     next_miss: int = 8 * BIT + BIT // 2
     hit: int = 10

@@ -254,3 +254,11 @@ def find_references(image: Image, base: int) -> References:
         else:
             sweep.sweep_xtensa(data, table, base, i, image.cpu is Cpu.XTENSA, unit, kind, target)
     return References(unit, kind, target, apart, limit, code_at, address)
+
+
+def in_code(old: Image, new: Image) -> np.ndarray:
+    """Which positions of the new image (with some slack) hold literals of code (PATCH.md section 9)."""
+    found = np.zeros(len(new.data) + _SLACK, np.bool_)
+    for was, now in zip(old.segments, new.segments, strict=False):
+        found[now.offset : now.offset + now.size] = was.executable
+    return found

@@ -9,7 +9,7 @@ import numpy as np
 from . import coding, rangecoder
 from .addressmap import AddressMap
 from .cover import Cover
-from .image import Cpu, Image, References
+from .image import Cpu, Image, References, in_code
 
 VERSION = 1
 MIX = 1
@@ -120,7 +120,7 @@ class _Head:
 
     def map(self, entries: AddressMap) -> None:
         """H10 to H12."""
-        self.state[rangecoder.PART] = coding.MAP
+        self.state[rangecoder.PART] = rangecoder.MAP
         self.number("entries", len(entries.keys))
         recent = [0]
         before = 0
@@ -219,16 +219,8 @@ def _view(given: Inputs, entries: AddressMap) -> tuple[np.ndarray | int, ...]:
         r.address,
         given.new_address,
         given.base,
-        _in_code(given),
+        in_code(given.old, given.new),
     )
-
-
-def _in_code(given: Inputs) -> np.ndarray:
-    """Which positions of the new image stand in code (PATCH.md section 9)."""
-    found = np.zeros(len(given.new.data) + 8, np.bool_)
-    for old, new in zip(given.old.segments, given.new.segments, strict=False):
-        found[new.offset : new.offset + new.size] = old.executable
-    return found
 
 
 def _put(

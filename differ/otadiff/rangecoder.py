@@ -14,11 +14,15 @@ _FIRST_PART = 8
 PARTS = 24
 """How many parts of a patch can be told apart in the account of costs."""
 
+HEAD, MAP, OP_LITERAL, OP_COPY, OP_SOURCE, LITERALS, GAPS, EXCEPTIONS = range(8)
+"""Those parts."""
+
 TOP = 1 << 22
 START = 2048 << 4
 RATES = np.array([154, 98, 70, 56, 46, 39, 34, 30, 27, 24, 21, 18, 15, 12, 10, 16], np.int64)
 
 
+@jit("int64[::1]()")
 def new_state() -> np.ndarray:
     """A coder that has written nothing."""
     state = np.zeros(_FIRST_PART + PARTS, np.int64)

@@ -4,7 +4,7 @@ import random
 
 import numpy as np
 import pytest
-from otadiff import account, address, coding
+from otadiff import account, address, coding, rangecoder
 from otadiff.image import Cpu
 
 from tests.differ.synthetic import build, grow, program
@@ -54,7 +54,7 @@ def test_the_region_that_was_put_in_costs_most(patch: address.Patch) -> None:
 
 def test_no_more_regions_than_asked_for_and_none_across_segments(patch: address.Patch) -> None:
     again = patch.again()
-    again.record[:, coding.EXCEPTIONS] = 8192
+    again.record[:, rangecoder.EXCEPTIONS] = 8192
     regions = account.regions(again, patch.image, top=1000)
     for region in regions:
         inside = [s for s in patch.image.segments if s.offset <= region.offset < s.offset + s.size]

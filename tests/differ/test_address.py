@@ -22,15 +22,18 @@ def test_a_grown_function_costs_little(cpu: Cpu) -> None:
     old, new = pair(cpu)
     patch = address.encode(old, new)
     assert len(patch.data) < 160
-    assert patch.ram <= address.RAM[address.NORMAL]
-    assert patch.params == {1: 1, 2: 1}
+    assert patch.ram <= address.RAM[address.SMALL]
+    assert patch.params == {1: 1, 2: 0}
 
 
-@pytest.mark.parametrize("profile", [address.SMALL, address.NORMAL])
-def test_parts_add_up(profile: str) -> None:
+@pytest.mark.parametrize(
+    ("profile", "mix"), [(address.SMALL, None), (address.NORMAL, False), (address.NORMAL, True)]
+)
+def test_parts_add_up(profile: str, mix: bool | None) -> None:
     old, new = pair(Cpu.XTENSA)
-    patch = address.encode(old, new, profile=profile)
+    patch = address.encode(old, new, profile=profile, mix=mix)
     assert abs(sum(patch.written.parts.values()) / 8192 - len(patch.data)) < 8
+    assert patch.params == {1: 1, 2: int(mix or False)}
     assert patch.ram <= address.RAM[profile]
 
 

@@ -23,10 +23,10 @@ def check(old: bytes, new: bytes, **options: object) -> address.Patch:
 
 
 @pytest.mark.parametrize("cpu", CPUS)
-@pytest.mark.parametrize("profile", [address.SMALL, address.NORMAL])
-def test_programs(cpu: Cpu, profile: str) -> None:
+@pytest.mark.parametrize("mix", [False, True])
+def test_programs(cpu: Cpu, mix: bool) -> None:
     made = program(cpu, 4)
-    check(build(made), build(grow(grow(made, 3, 1), 70, 2)), profile=profile)
+    check(build(made), build(grow(grow(made, 3, 1), 70, 2)), mix=mix)
 
 
 @pytest.mark.parametrize("cpu", CPUS)
