@@ -4,7 +4,7 @@ import random
 
 import numpy as np
 import pytest
-from otadiff import account, address, coding, rangecoder
+from otadiff import account, address, rangecoder
 from otadiff.image import Cpu
 
 from tests.differ.synthetic import build, grow, program
