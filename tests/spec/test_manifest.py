@@ -32,7 +32,7 @@ def fields(draw: st.DrawFn) -> dict[str, object]:
         row |= {"payload_head": draw(st.binary(min_size=32, max_size=32))}
         row |= {"image_size": row["payload_size"] + 32}
     if codec == manifests.KEPT:
-        fields["payload_size"] = 0
+        row["payload_size"] = 0
     elif codec > manifests.HEATSHRINK:
         row |= {"base_size": draw(SIZE), "base_sha256": draw(HASH)}
     if draw(st.booleans()):
