@@ -80,7 +80,7 @@ Current = Annotated[Known, Depends(_current)]
 async def poll(cloud: Cloud, device: Current, given: polls.PollIn) -> Response:
     """What there is to do. The answer carries a MAC, so that nobody in between can freeze a board."""
     await polls.keep(cloud, device, given)
-    decision = await polls.decide(cloud, device, given)
+    decision = await polls.decide_later(cloud, device, given)
     interval = device.poll_interval or cloud.settings.poll_interval
     answer = {
         "time": cloud.now(),

@@ -1,5 +1,7 @@
 """A poll: what the board says is kept where it is new, and what there is for it is chosen."""
 
+import asyncio
+import time
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -36,6 +38,7 @@ class PollIn(BaseModel):
     agent: U32 = 0
     staging: U32 = 0
     ram: U32 = 0
+    wait: Annotated[int, Field(ge=0, le=120)] = 0  # seconds for which the answer may be held
     codecs: Annotated[list[U32], Field(max_length=32)] = [0]
 
     @property
@@ -93,6 +96,16 @@ async def decide(cloud: Services, known: Known, poll: PollIn) -> Decision:
     if not waiting.offered and (not waiting.is_time(now) or cloud.fleet.is_closed(waiting, now)):
         return Decision()
     return await _offer(cloud, known, board)
+
+
+async def decide_later(cloud: Services, known: Known, poll: PollIn) -> Decision:
+    """As decide; where there is nothing the answer is held for as long as the board allows."""
+    decision = await decide(cloud, known, poll)
+    until = time.monotonic() + poll.wait
+    while decision.update is None and not decision.soon and time.monotonic() < until:
+        await asyncio.sleep(1)
+        decision = await decide(cloud, known, poll)
+    return decision
 
 
 async def _offer(cloud: Services, known: Known, board: offers.Board) -> Decision:

@@ -18,8 +18,11 @@ from .server import Server
 from .update import CODECS, Update, room
 
 _SERVER_UNREACHABLE = const(301)
+_APPROVAL_PENDING = const(309)
 _SERVER_BUSY = const(312)
+_PUT_OFF = (_APPROVAL_PENDING, _SERVER_BUSY)  # not failed, and another server would say the same
 _TRIAL_NO_SERVER = const(504)
+_PREFER_AGAIN = const(3600000)  # ms after which the first server is tried again
 _LONGEST_WAIT = const(3600)  # s: a board that was long offline still looks once an hour
 
 
@@ -39,6 +42,8 @@ class Agent:
         self.client = http.Client(context, bool(config.dev), config.timeout)
         self.download = http.Client(context, bool(config.dev), config.timeout)
         self.servers = [Server(self.client, base, config) for base in config.servers]
+        self._preferred = list(self.servers)
+        self._left_at = 0  # ticks at which the first one was left
         self.reports = Reports(self.now)
         self.interval = config.poll
         self.status = {
@@ -203,11 +208,15 @@ class Agent:
         while True:
             gc.collect()
             wait = self.interval
+            offer = None
+            began = time.ticks_ms()
             try:
                 self.pay()
                 await self.ask("before check")
-                offer, server = await self.check_in()
+                offer, server = await self._look()
                 failures = 0
+                if not offer and time.ticks_diff(time.ticks_ms(), began) >= self.config.wait * 500 > 0:
+                    wait = 1  # the server held the poll: that was the wait
                 if isinstance(offer, dict) and not self._is_refused(offer.get("etag")):
                     await Update(self, server, offer).run()
                 elif self.status["state"] == "deferred":
@@ -216,8 +225,13 @@ class Agent:
                 self.policy.put_off(e)
             except ServerError as e:
                 self.log("no update now:", e)
-                failures += 1
-                wait = max(self._asked_wait(e), min(self.interval << min(failures - 1, 12), _LONGEST_WAIT))
+                if offer:
+                    self._switch(e)  # it is the package that does not come
+                if e.code in _PUT_OFF:
+                    wait = max(self._asked_wait(e), wait)
+                else:
+                    failures += 1
+                    wait = min(self.interval << min(failures - 1, 12), _LONGEST_WAIT)
             except Exception as e:  # a defect of ours must not end the only way to its repair
                 self.log.exception("agent", e)
             self.download.close()
@@ -225,30 +239,46 @@ class Agent:
                 self.client.close()
             if self.status["state"] not in ("failed", "deferred"):
                 self.show("idle", 0)
-            await self._sleep(wait)
+            # A fleet that was switched on together must not stay together, and after an outage still less.
+            await self._sleep(wait, 2 if failures else 5)
 
-    async def _sleep(self, seconds: int) -> None:
-        """About `seconds`: a fleet that was switched on together must not stay together."""
+    async def _sleep(self, seconds: int, part: int) -> None:
+        """About `seconds`: within a `part`th of them."""
         ms = seconds * 1000
-        ms += int.from_bytes(os.urandom(2), "big") * (ms // 5) // 65536 - ms // 10
+        ms += int.from_bytes(os.urandom(2), "big") * (ms // part) // 65536 - ms // (2 * part)
         await (self.policy.sleep(ms) if self.policy else asyncio.sleep_ms(ms))
 
-    async def check_in(self) -> tuple:
+    async def _look(self) -> tuple:
+        """As check_in; the server may hold the answer, and the application may end that."""
+        if self.policy:
+            return await self.policy.look(self.check_in(self.config.wait))
+        return await self.check_in(self.config.wait)
+
+    def _switch(self, e: ServerError) -> None:
+        """Begin with another server the next time, unless this one only asked for time."""
+        if e.code not in _PUT_OFF:
+            self._left_at = time.ticks_ms()
+            self.servers.append(self.servers.pop(0))
+
+    async def check_in(self, wait: int = 0) -> tuple:
         """Reports, then a poll, at the first server that serves us: (offer or None, server)."""
         async with self.lock:
             failed = error(_SERVER_UNREACHABLE, "no server is set")
+            if time.ticks_diff(time.ticks_ms(), self._left_at) > _PREFER_AGAIN:
+                self.servers = list(self._preferred)
             for server in list(self.servers):
                 try:
                     await self._send_reports(server)
-                    answer = await server.poll(self.inventory())
+                    answer = await server.poll(self.inventory(), wait)
                     self._heed(answer)
                     return answer.get("update"), server
                 except ServerError as e:
                     self.log(server.base, e)
                     self.client.close()
                     failed = e
-                    # Begin with another the next time.
-                    self.servers.append(self.servers.pop(0))
+                    self._switch(e)
+                    if e.code in _PUT_OFF:
+                        break
             raise failed
 
     async def deliver(self) -> None:

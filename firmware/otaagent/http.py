@@ -85,6 +85,7 @@ class Client:
         self._left = 0
         self._chunked = self._keep = False
         self._ended = True
+        self.patience = 0  # ms more than usual, where an answer may be held
         self.received = 0  # bytes of bodies, for reports
         self.status = 0
         self.headers = {}
@@ -291,7 +292,7 @@ class Client:
     async def _timed(self, step: "coroutine") -> object:
         secure = self._origin[0]
         try:
-            return await asyncio.wait_for_ms(step, self._ms)
+            return await asyncio.wait_for_ms(step, self._ms + self.patience)
         except asyncio.TimeoutError:
             self.close()
             raise error(_SERVER_TIMEOUT, self._origin[1])

@@ -71,12 +71,21 @@ class Server:
         raw = await self._post(path, json.dumps(doc).encode(), self._token)
         return _json(raw)
 
-    async def poll(self, inventory: dict) -> dict:
-        """Ask for an update; ANSWER_MAC_WRONG unless the answer is this server's, for us, and fresh."""
+    async def poll(self, inventory: dict, wait: int = 0) -> dict:
+        """Ask for an update; ANSWER_MAC_WRONG unless the answer is this server's, for us, and fresh.
+
+        `wait`: seconds for which the server may hold the answer until it has one.
+        """
         nonce = os.urandom(16)
         doc = {"nonce": hexlify(nonce).decode()}
         doc.update(inventory)
-        raw = await self._post("/v1/poll", json.dumps(doc).encode(), self._token)
+        if wait:
+            doc["wait"] = wait
+        self._client.patience = wait * 1000
+        try:
+            raw = await self._post("/v1/poll", json.dumps(doc).encode(), self._token)
+        finally:
+            self._client.patience = 0
         config = self._config
         right = mac.answer(config.ds, config.pk, config.dn, nonce, raw)
         if not mac.equal(hexlify(right), self._client.headers.get("driblet-mac", "").encode()):

@@ -270,6 +270,34 @@ class Updates:
                 found = {}
         return found
 
+    async def look(self, poll: "coroutine") -> tuple:
+        """What `poll` returns; given up where the application wakes us and the server holds the answer."""
+        box = []
+
+        async def run() -> None:
+            try:
+                box.append((await poll, None))
+            except Exception as e:
+                box.append(((None, None), e))
+            self._wake.set()
+
+        held = self.agent.config.wait
+        self._wake.clear()
+        task = asyncio.create_task(run())
+        while not box:
+            await self._wake.wait()
+            self._wake.clear()
+            if held and not box:
+                task.cancel()
+                await asyncio.sleep_ms(0)
+                self.agent.client.close()
+                self._wake.set()  # no wait after this
+                return None, None
+        found, e = box[0]
+        if e:
+            raise e
+        return found
+
     async def sleep(self, ms: int) -> None:
         """Until the next poll is due, or something changed that is worth one."""
         self._round.set()

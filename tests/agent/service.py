@@ -27,6 +27,7 @@ class Service:
     pk: str = "thermostat"
     ps: bytes = b"p" * 32
     poll_interval: int = 1
+    holds: bool = False  # a poll, as long as the board allows
     context: ssl.SSLContext | None = None
     package: bytes = b""
     offer: dict[str, Any] | None = None
@@ -117,7 +118,10 @@ class Service:
 
     def _poll(self, given: dict[str, Any], headers: Any) -> Answer:
         dn = headers["Authorization"].split()[1]
-        self.polls.append(given)
+        self.polls.append(given | {"at": time.monotonic()})
+        until = time.monotonic() + (given.get("wait", 0) if self.holds else 0)
+        while not self.offer and time.monotonic() < until:
+            time.sleep(0.02)
         offer = self.offer if self.offer and given["seq"] < self.offer["seq"] else None
         if given["state"] == "pending-verify":
             offer = None
