@@ -23,7 +23,7 @@ def fields(draw: st.DrawFn) -> dict[str, object]:
         "seq": draw(st.integers(1, 2**31 - 1)),
         "chip": draw(st.integers(0, 65535)),
         "image_size": draw(st.integers(33, manifests.MAX_IMAGE)),
-        "payload_size": draw(st.integers(1, 1 << 20)),
+        "payload_size": draw(st.integers(1, 1 << 19)),
         "payload_codec": codec,
         "payload_params": draw(st.dictionaries(st.integers(0, 255), st.integers(0, 2**31 - 1), max_size=16)),
         "payload_ram": draw(st.integers(0, 2**31 - 1)),
