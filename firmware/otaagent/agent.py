@@ -12,6 +12,7 @@ from otaspec.errors import Deferred, ServerError, error
 
 from . import config as settings
 from . import http, trial
+from .clock import Clock
 from .journal import SESSION, TRIAL
 from .report import Reports
 from .server import Server
@@ -41,6 +42,10 @@ class Agent:
         context = http.tls_context(config.ca) if config.ca else None
         self.client = http.Client(context, bool(config.dev), config.timeout)
         self.download = http.Client(context, bool(config.dev), config.timeout)
+        self.clock = None  # plain HTTP needs none
+        if context:
+            self.clock = self.client.clock = self.download.clock = Clock(board.journal.nvs, self.log)
+            context.verify_callback = self.clock.seen
         self.servers = [Server(self.client, base, config) for base in config.servers]
         self._preferred = list(self.servers)
         self._left_at = 0  # ticks at which the first one was left

@@ -85,6 +85,7 @@ class Client:
         self._left = 0
         self._chunked = self._keep = False
         self._ended = True
+        self.clock = None  # clock.Clock: dates of certificates before the time is known
         self.patience = 0  # ms more than usual, where an answer may be held
         self.received = 0  # bytes of bodies, for reports
         self.status = 0
@@ -103,7 +104,18 @@ class Client:
                     raise e
         self.close()
         await self._connect(origin)
-        return await self._exchange(head, body)
+        try:
+            return await self._exchange(head, body)
+        except ServerError as e:
+            before = self.clock.leap() if self.clock and e.code == _TLS_REFUSED else None
+            if not before:
+                raise e
+        try:
+            await self._connect(origin)
+            return await self._exchange(head, body)
+        except ServerError as e:
+            self.clock.back(before)
+            raise e
 
     async def readinto(self, mv: "memoryview") -> int:
         """Some bytes of the body into `mv`; 0 at its end."""
@@ -158,6 +170,8 @@ class Client:
         if secure and not self._context:
             raise error(_TLS_REFUSED, "no CA is set")
         self._origin = origin[:3]
+        if self.clock:
+            self.clock.forget()
         try:
             # The one call that blocks: MicroPython resolves names synchronously.
             found = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)

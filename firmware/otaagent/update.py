@@ -32,6 +32,7 @@ _PAYLOAD_HASH_WRONG = const(110)
 _IMAGE_HASH_WRONG = const(111)
 _CHUNK_HASH_WRONG = const(115)
 _SECURE_VERSION_TOO_OLD = const(208)
+_CODEC_UNKNOWN = const(114)
 _ANSWER_INVALID = const(305)
 _OUT_OF_MEMORY = const(407)
 _TRIAL_NOT_BOOTABLE = const(506)
@@ -140,8 +141,10 @@ class Update:
         if not waits:
             self._begin()
         if m.payload_codec == manifests.KEPT:
-            from . import undo
-
+            try:
+                from . import undo
+            except ImportError:
+                raise error(_CODEC_UNKNOWN, "no undo on this board")
             await undo.check(self)
         elif not waits:
             stage = await self._fetch()

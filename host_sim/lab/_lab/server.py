@@ -101,6 +101,8 @@ class Client:
     server = None
 
     def __init__(self, context=None, plain: bool = False, timeout: int = 20) -> None:
+        self.clock = None
+        self.patience = 0
         self.received = 0
         self.status = 0
         self.headers = {}
