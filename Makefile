@@ -68,6 +68,9 @@ lock: setup  ## resolve pyproject.toml's requirements anew into requirements.loc
 bench: setup build/bench/.stamp  ## patch sizes over CORPUS_DIR, ours and other tools'
 	$(PY) -m bench.run build/bench/bin/python
 
+bench-cloud: setup  ## the cloud beside a bare endpoint (4 minutes): docs/benchmarks/cloud.md
+	$(PY) -m bench.cloud
+
 build/bench/.stamp: bench/requirements.txt
 	$(PYTHON) -m venv build/bench
 	build/bench/bin/python -m pip install --quiet --disable-pip-version-check -r bench/requirements.txt
@@ -76,5 +79,5 @@ build/bench/.stamp: bench/requirements.txt
 clean:  ## remove what was built
 	rm -rf build .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help setup demo check test story proof prove fuzz fix docs lock bench clean
+.PHONY: help setup demo check test story proof prove fuzz fix docs lock bench bench-cloud clean
 .DEFAULT_GOAL := help

@@ -16,13 +16,15 @@ from otacloud.models import Base, Device, Group
 log = structlog.get_logger()
 
 INTERVAL = 1.0
-CHUNK = 500  # devices in one transaction
+CHUNK = 500  # devices in one transaction that writes inventory
+SEEN_CHUNK = 2_000  # devices in one statement that writes when they were seen
 
 # Plain SQL for many rows: whole objects would cost most of what the service can do.
 _DEVICES = Base.metadata.tables["devices"]
-_ONE = update(_DEVICES).where(_DEVICES.c.id == bindparam("device"))
-_SEEN = _ONE.values(last_seen_at=bindparam("seen"))
-_SAID = _ONE.values(inventory=bindparam("said"))
+_SOME = _DEVICES.c.id.in_(bindparam("devices", expanding=True))
+_SEEN = update(_DEVICES).where(_SOME).values(last_seen_at=bindparam("seen"))
+_ONE = _DEVICES.c.id == bindparam("device")
+_SAID = update(_DEVICES).where(_ONE).values(inventory=bindparam("said"))
 
 
 class Said(NamedTuple):
@@ -53,10 +55,8 @@ class Presence:
     async def flush(self) -> None:
         """Writes what has gathered; what cannot be written stays for the next time."""
         while self._seen:
-            seen = dict(list(self._seen.items())[:CHUNK])
-            rows = [{"device": device_id, "seen": at} for device_id, at in seen.items()]
-            async with self._db.write() as session:
-                await (await session.connection()).execute(_SEEN, rows)
+            seen = dict(list(self._seen.items())[:SEEN_CHUNK])
+            await self._write_seen(seen)
             _forget(self._seen, seen)
         while self._said:
             said = dict(list(self._said.items())[:CHUNK])
@@ -65,6 +65,14 @@ class Presence:
             _forget(self._said, said)
             for device in moved:
                 self._hub.publish(device.tenant_id, Event("device", device.id))
+
+    async def _write_seen(self, seen: dict[int, int]) -> None:
+        """One statement for all that were seen in the same second."""
+        async with self._db.write() as session:
+            connection = await session.connection()
+            for at in sorted(set(seen.values())):
+                devices = [device_id for device_id, when in seen.items() if when == at]
+                await connection.execute(_SEEN, {"devices": devices, "seen": at})
 
     async def _write_inventory(self, session: AsyncSession, said: dict[int, Said]) -> list[Device]:
         """Also moves devices between groups whose rules ask for inventory; those that may have moved."""

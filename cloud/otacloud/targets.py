@@ -44,6 +44,7 @@ async def _join(session: AsyncSession, rollout: Rollout, devices: Select[int], f
     rows = select(
         literal(rollout.id), ids.c.id, rank, literal("waiting"), *zeros, literal(0), literal(now)
     ).where(~known)
+    rows = rows.order_by(ids.c.id)  # as the indexes are: a quarter of the time
     await session.execute(
         insert(Target).from_select([*columns, "not_before", "updated_at"], rows, include_defaults=False)
     )

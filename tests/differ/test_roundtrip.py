@@ -8,7 +8,7 @@ import pytest
 from otadiff import address
 from otadiff.image import Cpu
 
-from bench.run import decodes
+from bench.pair import decodes
 from tests.differ.synthetic import build, grow, program
 
 CPUS = [Cpu.XTENSA, Cpu.RISCV, Cpu.THUMB]

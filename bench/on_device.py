@@ -1,4 +1,4 @@
-"""The decoder alone: `micropython decode_files.py OLD PATCH NEW SIZE RAM`; prints its milliseconds.
+"""The decoder alone: `micropython on_device.py OLD PATCH NEW SIZE RAM`; prints its milliseconds.
 
 PATCH is codec 3, NEW is written. Nothing but the decoder is loaded: what heap this needs, the decoder needs.
 """
