@@ -71,6 +71,9 @@ bench: setup build/bench/.stamp  ## patch sizes over CORPUS_DIR, ours and other 
 bench-cloud: setup  ## the cloud beside a bare endpoint (4 minutes): docs/benchmarks/cloud.md
 	$(PY) -m bench.cloud
 
+fleet: setup  ## 1,000 boards take a release over HTTP while the cloud is killed: docs/benchmarks/fleet.json
+	$(PY) -m tests.cloud.fleet
+
 build/bench/.stamp: bench/requirements.txt
 	$(PYTHON) -m venv build/bench
 	build/bench/bin/python -m pip install --quiet --disable-pip-version-check -r bench/requirements.txt
@@ -79,5 +82,5 @@ build/bench/.stamp: bench/requirements.txt
 clean:  ## remove what was built
 	rm -rf build .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help setup demo check test story proof prove fuzz fix docs lock bench bench-cloud clean
+.PHONY: help setup demo check test story proof prove fuzz fix docs lock bench bench-cloud fleet clean
 .DEFAULT_GOAL := help

@@ -57,18 +57,23 @@ ROUTERS = (
 )
 
 
+def open_stores(settings: Settings) -> tuple[Database, Storage]:
+    """What lasts: the database and the objects."""
+    settings.data.mkdir(parents=True, exist_ok=True)
+    db = Database(settings.database_url or f"sqlite+aiosqlite:///{settings.data / 'cloud.sqlite'}")
+    return db, Storage.open(settings.storage_url, settings.data / "objects")
+
+
 def build_services(
     settings: Settings, engine: Engine | None = None, now: Callable[[], int] = unix_time
 ) -> Services:
     """Joins the parts; touches the disk, but not the database yet."""
-    settings.data.mkdir(parents=True, exist_ok=True)
+    db, storage = open_stores(settings)
     if settings.master_key:
         master = bytes.fromhex(settings.master_key.get_secret_value())
     else:
         master = load_master_key(settings.data / "master.key")
     vault = Vault(master)
-    db = Database(settings.database_url or f"sqlite+aiosqlite:///{settings.data / 'cloud.sqlite'}")
-    storage = Storage.open(settings.storage_url, settings.data / "objects")
     hub = Hub()
     engine = engine or ProcessEngine(settings.workers)
     return Services(

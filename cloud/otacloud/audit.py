@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from otacloud.auth import Caller, Owner
+from otacloud.db import LOCK
 from otacloud.models import AuditEntry, Tenant
 from otacloud.schemas import AuditCheck, AuditList, AuditOut
 from otacloud.services import Cloud
@@ -27,7 +28,7 @@ async def record(
     `action` as "rollout.create"; `thing` names what it was done to. No secrets in `detail`.
     """
     # The tenant's row is the lock that keeps the chain single where writers do not queue anyway.
-    await session.get(Tenant, caller.tenant_id, with_for_update=True)
+    await session.get(Tenant, caller.tenant_id, with_for_update=LOCK)
     last = await session.scalar(
         select(AuditEntry)
         .where(AuditEntry.tenant_id == caller.tenant_id)

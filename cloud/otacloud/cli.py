@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +14,12 @@ from otaboards import console
 from otacloud import fleetcommands, releasecommands, teamcommands
 
 if TYPE_CHECKING:
+    from otacloud.backup import Backup
+    from otacloud.db import Database
     from otacloud.settings import Settings
+    from otacloud.storage import Storage
+
+    BackUp = Callable[[Database, Storage, Path], Awaitable[Backup]]
 
 app = typer.Typer()
 app.add_typer(teamcommands.user, name="user")
@@ -98,6 +104,61 @@ def recover(
         console.print_json({"tenant": tenant, "token": made})
     else:
         print(made)
+
+
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="File to write: one .tar.")],
+    data: Annotated[Path | None, typer.Option(help="Data folder of the service.")] = None,
+    database: Annotated[str | None, typer.Option(help="SQLAlchemy URL instead of SQLite.")] = None,
+    as_json: Annotated[bool, console.JSON] = False,
+) -> None:
+    """Write a backup of the database and every object; the service may run meanwhile.
+
+    The master key is not in it: keep a copy of it elsewhere, once. PostgreSQL needs pg_dump.
+
+    Example: driblet backup driblet-2026-11-21.tar --data driblet-data
+    """
+    from otacloud import backup
+
+    _back_up(backup.make, file, data, database, as_json, "written")
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="A backup.")],
+    data: Annotated[Path | None, typer.Option(help="New data folder; put the master key there too.")] = None,
+    database: Annotated[str | None, typer.Option(help="SQLAlchemy URL of an empty database.")] = None,
+    as_json: Annotated[bool, console.JSON] = False,
+) -> None:
+    """Fill a new data folder, or an empty database and storage, from a backup.
+
+    Every object is checked by its hash before anything is written; an older schema is brought up to date.
+
+    Example: driblet restore driblet-2026-11-21.tar --data restored
+    """
+    from otacloud import backup
+
+    _back_up(backup.restore, file, data, database, as_json, "restored")
+
+
+def _back_up(
+    act: "BackUp", file: Path, data: Path | None, database: str | None, as_json: bool, done: str
+) -> None:
+    from otacloud.app import open_stores
+
+    async def main() -> "Backup":
+        db, storage = open_stores(_settings(data, database))
+        try:
+            return await act(db, storage, file)
+        finally:
+            await db.close()
+
+    made = asyncio.run(main())
+    if as_json:
+        console.print_json(made.model_dump(mode="json"))
+    else:
+        print(f"{made.file}: {done}, {made.objects} objects, {made.bytes} bytes, schema {made.revision}")
 
 
 def _settings(data: Path | None, database: str | None, **more: Any) -> "Settings":

@@ -16,6 +16,10 @@ from otacloud.groupcommit import GroupCommit
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
+# How a row is locked on PostgreSQL: rows that refer to it may still be added meanwhile. A plain FOR UPDATE
+# waits for those too, and two writers that each had added one would wait for each other for ever.
+LOCK = {"key_share": True}
+
 PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",  # what was acknowledged survives a power cut of the server too
@@ -77,6 +81,13 @@ class Database:
                 assert broken is None, f"migration breaks a reference: {broken}"
         if self.is_sqlite:
             await engine.dispose()
+
+    async def revision(self) -> str:
+        """The schema's revision; empty where there is no schema."""
+        async with self._reader.connect() as connection:
+            return await connection.run_sync(
+                lambda c: MigrationContext.configure(c).get_current_revision() or ""
+            )
 
     async def close(self) -> None:
         await self._group.close()

@@ -130,7 +130,9 @@ async def register(cloud: Cloud, given: Handshake) -> RegisterOut:
 async def _registered(session: AsyncSession, product: Product, dn: str, sealed: bytes, now: int) -> Device:
     """The device with a fresh secret. Until its first log-in it may ask again: a power cut while it
     saves the secret must not lock it out."""
-    query = select(Device).where(Device.product_id == product.id, Device.dn == dn).with_for_update()
+    query = (
+        select(Device).where(Device.product_id == product.id, Device.dn == dn).with_for_update(key_share=True)
+    )
     device = await session.scalar(query)
     if device is None:
         if product.registration == "closed":  # only devices that were named beforehand

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from otacloud import audit, boards, jobs
 from otacloud.auth import Caller, Manager, Viewer
+from otacloud.db import LOCK
 from otacloud.errors import describe, refuse
 from otacloud.events import Event
 from otacloud.models import Job, Package, Product, Release
@@ -144,7 +145,7 @@ async def _refuse_duplicate(session: AsyncSession, product: Product, version: st
 async def _add(cloud: Services, caller: Caller, release: Release) -> ReleaseOut:
     """Gives the release its seq and queues its packages, in one transaction."""
     async with cloud.db.write() as session:
-        product = await session.get_one(Product, release.product_id, with_for_update=True)
+        product = await session.get_one(Product, release.product_id, with_for_update=LOCK)
         await _refuse_duplicate(session, product, release.version, release.board)
         product.board = product.board or release.board
         release.seq = product.next_seq

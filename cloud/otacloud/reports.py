@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from otacloud import targets
 from otacloud.alarms import sound
+from otacloud.db import LOCK
 from otacloud.errors import explain
 from otacloud.events import Event
 from otacloud.models import Device, Product, Report, Target
@@ -61,7 +62,7 @@ async def take(cloud: Services, device_id: int, reports: list[ReportIn]) -> list
     """Keeps `reports` in one transaction; the ids that the board may forget."""
     events: list[Event] = [Event("device", device_id)]
     async with cloud.db.write() as session:
-        device = await session.get_one(Device, device_id, with_for_update=True)
+        device = await session.get_one(Device, device_id, with_for_update=LOCK)
         known = await _known(session, device_id, [report.id for report in reports])
         for report in sorted(reports, key=lambda r: r.id):
             if report.id not in known:

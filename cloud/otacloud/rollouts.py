@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from otacloud import audit, jobs, targets
 from otacloud.auth import Caller, Manager, Operator, Viewer
+from otacloud.db import LOCK
 from otacloud.errors import describe, refuse
 from otacloud.events import Event
 from otacloud.groups import find_group
@@ -36,7 +37,7 @@ async def find_rollout(
     session: AsyncSession, product: Product, rollout_id: int, lock: bool = False
 ) -> Rollout:
     """The product's rollout; NOT_FOUND. `lock`: nobody else changes it until the end of the session."""
-    rollout = await session.get(Rollout, rollout_id, with_for_update=lock or None)
+    rollout = await session.get(Rollout, rollout_id, with_for_update=LOCK if lock else None)
     if rollout is None or rollout.product_id != product.id:
         raise refuse("NOT_FOUND", f"rollout {rollout_id}")
     return rollout

@@ -15,6 +15,7 @@ from otaspec.errors import OtaError
 from otacloud.errors import refuse
 
 CHUNK = 256 * 1024
+KINDS = ("images", "packages")
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,12 @@ class Storage:
             return bytes(await result.bytes_async())
         except FileNotFoundError:
             raise _missing(kind, sha256) from None
+
+    async def names(self, kind: str) -> AsyncIterator[str]:
+        """The hashes of all objects of a kind."""
+        async for page in obstore.list(self._store, f"{kind}/"):
+            for entry in page:
+                yield entry["path"].rsplit("/", 1)[1]
 
     async def size(self, kind: str, sha256: str) -> int:
         try:

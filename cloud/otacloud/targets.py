@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from otacloud import phases
 from otacloud.alarms import sound
+from otacloud.db import LOCK
 from otacloud.models import Device, Group, Member, Product, Release, Rollout, Target
 from otacloud.offers import Gate
 
@@ -78,7 +79,9 @@ async def dismiss(session: AsyncSession, device_id: int, now: int, below_seq: in
     query = select(Rollout).join(Target, Target.rollout_id == Rollout.id).where(*open_here)
     if below_seq is not None:
         query = query.join(Release, Release.id == Rollout.release_id).where(Release.seq < below_seq)
-    rollouts = (await session.scalars(query.with_for_update(of=Rollout))).all()
+    rollouts = (
+        await session.scalars(query.order_by(Rollout.id).with_for_update(of=Rollout, key_share=True))
+    ).all()
     mine = Target.rollout_id.in_([rollout.id for rollout in rollouts])
     closed = update(Target).where(mine, *open_here).values(state="unneeded", updated_at=now)
     await session.execute(closed.execution_options(synchronize_session=False))
@@ -149,7 +152,7 @@ async def claim(
 ) -> bool:
     """Takes the place in flight, unless another board was faster. In a write session."""
     target, rollout, _release = place
-    locked = await session.get(Rollout, rollout.id, with_for_update=True)
+    locked = await session.get(Rollout, rollout.id, with_for_update=LOCK)
     current = await session.get(Target, (target.rollout_id, target.device_id))
     if locked is None or locked.state != "running" or current is None or current.state not in OPEN:
         return False
@@ -174,7 +177,7 @@ async def settle(
 
     A place that is confirmed or failed stays so; `state` deferred frees it until the retry time.
     """
-    rollout = await session.get(Rollout, rollout_id, with_for_update=True)
+    rollout = await session.get(Rollout, rollout_id, with_for_update=LOCK)
     target = await session.get(Target, (rollout_id, device.id))
     if rollout is None or target is None or target.state not in OPEN:
         return

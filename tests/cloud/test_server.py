@@ -7,6 +7,7 @@ import signal
 import socket
 import ssl
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ import httpx
 import pytest
 import trustme
 
+from tests.cloud import fleet
 from tests.cloud.kit import Board, image
 
 pytestmark = pytest.mark.slow
@@ -61,7 +63,8 @@ async def serving(data: Path, token: str | None = None, *options: str) -> AsyncI
     assert process.stdout is not None
     try:
         said = json.loads(await asyncio.wait_for(process.stdout.readline(), 30))
-        async with httpx.AsyncClient(base_url=said["url"], timeout=30) as http:
+        limits = httpx.Limits(max_connections=256, max_keepalive_connections=256)
+        async with httpx.AsyncClient(base_url=said["url"], timeout=30, limits=limits) as http:
             yield Process(process, http, said["token"] or token)
     finally:
         if process.returncode is None:
@@ -122,6 +125,28 @@ async def test_sigkill_in_mid_rollout_and_on_it_goes(tmp_path: Path) -> None:
         assert (rollout["state"], rollout["counts"]["confirmed"]) == ("done", 3)
         shown = await third.call("GET", "/products/thermostat/devices/board-0")
         assert [r["state"] for r in shown["reports"]] == ["confirmed", "downloading"]
+
+
+async def test_a_hundred_boards_and_a_sigkill(tmp_path: Path) -> None:
+    result = await fleet.story(tmp_path, 100, 1.0, kill=True)
+    assert (result["state"], result["confirmed"], result["lost_reports"]) == ("done", 100, 0)
+    assert result["accepted_reports"] >= 300
+    assert 30 <= result["killed_at"] < 100
+
+
+async def test_sigkill_loses_at_most_the_last_second_of_last_seen(tmp_path: Path) -> None:
+    async with serving(tmp_path) as first:
+        token = first.token
+        board = (await boards_on(first, 1, "a" * 64))[0]
+        polled = 0.0
+        deadline = time.monotonic() + 4
+        while time.monotonic() < deadline:
+            await board.poll()
+            polled = time.time()
+        await first.end(signal.SIGKILL)
+    async with serving(tmp_path, token) as second:
+        shown = await second.call("GET", "/products/thermostat/devices/board-0")
+    assert polled - shown["last_seen_at"] < 3  # a second between two writes, one of rounding, one of load
 
 
 async def test_sigterm_ends_politely_with_an_open_page_and_a_running_job(tmp_path: Path) -> None:

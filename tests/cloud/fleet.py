@@ -1,0 +1,180 @@
+"""Boards that speak PROTOCOL.md over real HTTP take a release in phases, while the service is killed.
+
+`make fleet` runs a thousand of them and writes docs/benchmarks/fleet.json; test_server runs a hundred.
+"""
+
+import asyncio
+import hashlib
+import json
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+
+from tests.cloud.kit import Board, image
+
+OUT = Path(__file__).resolve().parents[2] / "docs" / "benchmarks" / "fleet.json"
+PK = "/products/thermostat"
+STATES = ("downloading", "rebooting", "confirmed")  # what each board reports on its way
+T = TypeVar("T")
+
+
+@dataclass
+class Fleet:
+    """Boards that go on by themselves, whatever happens to the service."""
+
+    boards: list[Board]
+    new: str  # SHA-256 of the image that they are to run
+    seq: int
+    interval: float
+    accepted: dict[str, list[int]] = field(default_factory=dict)
+    interrupted: int = 0
+
+    async def insist(self, board: Board, act: Callable[[], Awaitable[T]]) -> T:
+        """Does `act` until the service answers it, as a board on a bad network does."""
+        while True:
+            try:
+                return await act()
+            except (httpx.TransportError, RuntimeError) as problem:
+                if isinstance(problem, RuntimeError) and not board.http.is_closed:
+                    raise
+                self.interrupted += 1
+                await asyncio.sleep(0.2 + random.random())
+
+    async def live(self, board: Board) -> None:
+        """Polls until it runs the new image and the service has taken its last report."""
+        await asyncio.sleep(random.random() * self.interval)
+        while board.says["image_sha256"] != self.new:
+            update = (await self.insist(board, board.poll))["update"]
+            if update:
+                await self.update(board, update)
+            else:
+                await asyncio.sleep(self.interval * random.uniform(0.8, 1.2))
+
+    async def update(self, board: Board, update: dict[str, Any]) -> None:
+        data = await self.insist(board, lambda: board.http.get(update["url"]))
+        assert f'"{hashlib.sha256(data.content).hexdigest()}"' == update["etag"]
+        for state in STATES:
+            if state == "confirmed":
+                await self.insist(board, lambda: board.poll(image_sha256=self.new, state="pending-verify"))
+            told = board.new_report(update, state, step=100 if state == "confirmed" else 50)
+            ids = await self.insist(board, lambda told=told: board.report(told))
+            self.accepted.setdefault(board.dn, []).extend(ids)
+        board.says |= {"image_sha256": self.new, "version": "1.1.0", "seq": self.seq}
+
+
+async def join(http: httpx.AsyncClient, ps: bytes, count: int, old: str) -> list[Board]:
+    boards = [Board(http, "thermostat", f"board-{n:04}") for n in range(count)]
+    turn = asyncio.Semaphore(32)
+
+    async def come(board: Board) -> None:
+        async with turn:
+            board.says |= {"image_sha256": old, "seq": 1}
+            assert (await board.register(ps)).status_code == 200
+            assert (await board.login()).status_code == 200
+            await board.poll()
+
+    await asyncio.gather(*(come(board) for board in boards))
+    return boards
+
+
+async def release(service: Any, version: str, data: bytes) -> dict[str, Any]:
+    """The release, once its packages are made by the real differ."""
+    await service.call("POST", f"{PK}/releases?version={version}", content=data)
+    while True:
+        shown: dict[str, Any] = await service.call("GET", f"{PK}/releases/{version}")
+        if all(job["state"] in ("done", "failed") for job in shown["jobs"]):
+            assert shown["state"] == "ready", shown
+            return shown
+        await asyncio.sleep(0.2)
+
+
+async def lost(service: Any, fleet: Fleet) -> int:
+    """Reports that were accepted, or must have been made, and that no timeline has."""
+    missing = 0
+    for board in fleet.boards:
+        shown = await service.call("GET", f"{PK}/devices/{board.dn}")
+        kept = [report["id"] for report in shown["reports"]]
+        assert len(kept) == len(set(kept))
+        missing += len(set(fleet.accepted[board.dn]) - set(kept))
+        missing += len(set(STATES) - {report["state"] for report in shown["reports"]})
+    return missing
+
+
+async def story(folder: Path, count: int, interval: float, kill: bool) -> dict[str, Any]:
+    """Registers `count` boards, rolls a release out in phases, kills the service in the middle."""
+    from tests.cloud.test_server import serving
+
+    async with serving(folder) as first:
+        token = first.token
+        product = await first.call("POST", "/products", json={"pk": "thermostat"})
+        old = await release(first, "1.0.0", image(b"old", 65_536))
+        boards = await join(first.http, bytes.fromhex(product["ps"]), count, old["image_sha256"])
+        new = await release(first, "1.1.0", image(b"new", 65_536))
+        fleet = Fleet(boards, new["image_sha256"], new["seq"], interval)
+        started = time.monotonic()
+        body = {"version": "1.1.0", "phases": [{"percent": 1}, {"percent": 10}]}
+        await first.call("POST", f"{PK}/rollouts", json=body)
+        living = [asyncio.create_task(fleet.live(board)) for board in boards]
+        killed_at = await wait_for(first, living, count * 3 // 10) if kill else None
+        if not kill:
+            return await end(first, fleet, living, started, None)
+        await first.end(signal.SIGKILL)
+    async with serving(folder, token) as second:
+        for board in boards:
+            board.http = second.http
+        return await end(second, fleet, living, started, killed_at)
+
+
+async def wait_for(service: Any, living: list[asyncio.Task[None]], confirmed: int) -> int:
+    while True:
+        now: int = (await service.call("GET", f"{PK}/rollouts/1"))["counts"]["confirmed"]
+        if now >= confirmed:
+            return now
+        for task in living:
+            if task.done():
+                task.result()
+        await asyncio.sleep(0.3)
+
+
+async def end(
+    service: Any, fleet: Fleet, living: list[asyncio.Task[None]], started: float, killed_at: int | None
+) -> dict[str, Any]:
+    await asyncio.gather(*living)
+    took = time.monotonic() - started
+    rollout = await service.call("GET", f"{PK}/rollouts/1")
+    return {
+        "boards": len(fleet.boards),
+        "seconds": round(took, 1),
+        "state": rollout["state"],
+        "confirmed": rollout["counts"]["confirmed"],
+        "lost_reports": await lost(service, fleet),
+        "accepted_reports": sum(len(ids) for ids in fleet.accepted.values()),
+        "killed_at": killed_at,
+        "interrupted_requests": fleet.interrupted,
+    }
+
+
+def main() -> None:
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
+    with tempfile.TemporaryDirectory() as folder:
+        result = asyncio.run(story(Path(folder), count, 5.0, kill=True))
+    result |= {"cpus": os.cpu_count()}
+    print(json.dumps(result, indent=2))
+    good = result["state"] == "done" and result["confirmed"] == count and result["lost_reports"] == 0
+    if count == 1000:
+        OUT.parent.mkdir(parents=True, exist_ok=True)
+        OUT.write_text(json.dumps(result, indent=2) + "\n")
+    sys.exit(0 if good and result["seconds"] < 300 else 1)
+
+
+if __name__ == "__main__":
+    main()
