@@ -148,7 +148,11 @@ class Member(Base):
 
 class Device(TenantRow):
     __tablename__ = "devices"
-    __table_args__ = (UniqueConstraint("product_id", "dn"), Index(None, "product_id", "image_sha256"))
+    __table_args__ = (
+        UniqueConstraint("product_id", "dn"),
+        Index(None, "product_id", "image_sha256"),
+        Index(None, "product_id", "access", "state", "version", "seq"),  # all that counting a fleet needs
+    )
     product_id: Mapped[int] = mapped_column(ForeignKey("products.id"))
     dn: Mapped[str] = mapped_column(String(64))
     group_id: Mapped[int | None] = mapped_column(ForeignKey("groups.id"))  # its static group

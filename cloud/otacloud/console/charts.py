@@ -186,7 +186,7 @@ class SlotView:
 def slots(
     rows: Sequence[Any], running: str | None, version: str | None, image: int, update: Mapping[str, Any]
 ) -> list[SlotView]:
-    """`update`: version, size, step and state of what goes on in the other slot; version of the backup."""
+    """`update`: version, size, step and state of what goes on in the other slot; `backup`: what it held."""
     made = []
     for row in rows:
         if row.label == running:
@@ -196,6 +196,6 @@ def slots(
         writing = update["state"] in ("downloading", "applying", "verifying", "rebooting")
         role = "writing" if writing else "backup"
         named = update["version"] if writing else update["backup"]
-        share = width(update["size"], row.size) * (update["step"] / 100 if writing else 1)
+        share = width(update["size"], row.size) * update["step"] / 100 if writing else 0
         made.append(SlotView(row.label, row.offset, row.size, role, named, round(share, 2), update["step"]))
     return made

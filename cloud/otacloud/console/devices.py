@@ -120,7 +120,8 @@ async def _slots(
     last = attempts[0] if attempts else None
     target = await queries.release_named(session, device.product_id, last.version) if last else None
     size = target.image_size if target else 0
-    return story.flash(device, board, running.image_size if running else 0, attempts, size)
+    base = await queries.base_version(session, device, last.rollout) if last else ""
+    return story.flash(device, board, running.image_size if running else 0, attempts, size, base)
 
 
 # buttons

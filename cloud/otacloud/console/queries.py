@@ -215,6 +215,18 @@ async def release_of(session: AsyncSession, product_id: int, image_sha256: str |
     return await session.scalar(query.order_by(Release.seq.desc()).limit(1))
 
 
+async def base_version(session: AsyncSession, device: Device, rollout_id: int | None) -> str:
+    """The version that the delta of a rollout was made from for this device; empty where it was none."""
+    query = (
+        select(Release.version)
+        .join(Package, Package.base_sha256 == Release.image_sha256)
+        .join(Target, Target.package_sha256 == Package.sha256)
+        .where(Target.rollout_id == rollout_id, Target.device_id == device.id)
+        .where(Release.product_id == device.product_id)
+    )
+    return await session.scalar(query.order_by(Release.seq.desc()).limit(1)) or ""
+
+
 async def tried(session: AsyncSession, release_id: int) -> dict[str, dict[str, int]]:
     """{base hash: {codec: bytes}} of what was tried for a release's packages."""
     query = select(Package.base_sha256, Package.facts).where(Package.release_id == release_id)

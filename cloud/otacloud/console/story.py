@@ -82,9 +82,14 @@ class Flash:
 
 
 def flash(
-    device: Device, board: str | None, running_size: int, tries: Sequence[Attempt], target_size: int
+    device: Device,
+    board: str | None,
+    running_size: int,
+    tries: Sequence[Attempt],
+    target_size: int,
+    base: str,
 ) -> Flash | None:
-    """None for a board that is not known here."""
+    """None for a board that is not known here. `base`: version that the last delta was made from."""
     try:
         kind = loader.load(board or "")
     except OtaError:
@@ -94,7 +99,7 @@ def flash(
         "version": tries[0].version if tries else "",
         "step": max(device.step, 0),
         "size": target_size,
-        "backup": backup_version(device, tries),
+        "backup": backup_version(device, tries) or (base if base != device.version else ""),
     }
     drawn = charts.slots(kind.slots, device.slot, device.version, running_size, update)
     rest = [f"{row.label} {row.size // 1024} KiB" for row in kind.rows if row not in kind.slots]
