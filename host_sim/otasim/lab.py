@@ -66,7 +66,8 @@ class Update:
     """What is tried: a board's flash before the update, and the package that it is offered.
 
     `firmware`: folders with the agent and with otaspec, compiled. release: one of RELEASES: how the new
-    image behaves once it runs. watchdog_ms: left running by the bootloader, 0: stock.
+    image behaves once it runs. watchdog_ms: left running by the bootloader, 0: stock. remember: a signature
+    over the same bytes is checked once in a lab process, and not in each run.
     """
 
     flash: Path
@@ -84,6 +85,7 @@ class Update:
     variant: str = "stock"
     watchdog_ms: int = 0
     write_unit: int = 1
+    remember: bool = True
 
     def for_release(self, release: str) -> "Update":
         return replace(self, release=release)
@@ -117,6 +119,7 @@ class Update:
             "seq": self.seq,
             "version": self.version,
             "release": self.release,
+            "remember": self.remember,
             "wanted": str(self.wanted) if self.wanted.exists() or not points else "",
             "pk": self.settings["pk"],
             "dn": self.settings["dn"],
@@ -128,7 +131,10 @@ class Update:
 
 @dataclass(frozen=True)
 class Survey:
-    """The uncut run: its outcome, and each operation as (what, address). erases: without those of otadata."""
+    """The uncut run: its outcome, and each operation as (what, address). erases: without those of otadata.
+
+    armed: a name for the state of otadata and journal in which the new image was booted first.
+    """
 
     outcome: str
     why: str
@@ -136,6 +142,7 @@ class Survey:
     erases: int
     otadata_erases: int
     bytes: int
+    armed: str
     reports: list[list[Any]]  # [state, code] of each
     trace: list[tuple[str, int]] = field(repr=False)
 
@@ -161,6 +168,7 @@ class Verdict:
     otadata_erases: int
     extra_bytes: int
     unmonitored: bool
+    armed: str = ""
     rewritten: int = 0
     holes: tuple[str, ...] = ()
     trace: tuple[tuple[str, int], ...] = field(default=(), repr=False)
@@ -222,7 +230,7 @@ async def _run(
 
 async def survey(runtime: Runtime, update: Update) -> Survey:
     """Runs the update uncut. LabError where the lab cannot run it."""
-    names = ("outcome", "why", "boots", "erases", "otadata_erases", "bytes", "reports", "trace")
+    names = ("outcome", "why", "boots", "erases", "otadata_erases", "bytes", "armed", "reports", "trace")
     found = [said async for said in _run(runtime, update, (), True)]
     if len(found) != 1:
         raise LabError(f"the lab said {len(found)} things, and not one")
@@ -247,6 +255,7 @@ async def judge(
                 otadata_erases=said["otadata_erases"],
                 extra_bytes=said["bytes"] - base.bytes,
                 unmonitored=said["unmonitored"],
+                armed=said["armed"],
                 rewritten=said["rewritten"],
                 holes=tuple(said["holes"]),
                 trace=tuple(said["trace"]),

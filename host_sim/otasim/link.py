@@ -40,6 +40,10 @@ class Link:
         self._drop_all()
         await self._server.wait_closed()
 
+    def lead_to(self, port: int) -> None:
+        """New connections go to another port of the same host."""
+        self._to = port
+
     @property
     def up(self) -> bool:
         return self._up

@@ -20,25 +20,33 @@ from .station import Station, image
 pytestmark = pytest.mark.slow
 
 
-@contextmanager
-def cloud(folder: Path) -> Iterator[Client]:
-    """`driblet serve` as a process of its own."""
+def serve(folder: Path) -> "tuple[subprocess.Popen[bytes], dict[str, str]]":
+    """`driblet serve` as a process of its own, and what it said: url, token (the first time)."""
     command = "from driblet.cli import main; main()"
     process = subprocess.Popen(
         [sys.executable, "-c", command, "serve", "--port", "0", "--data", str(folder), "--json"],
         stdout=subprocess.PIPE,
         env=os.environ | {"DRIBLET_POLL_INTERVAL": "1"},
     )
+    assert process.stdout
+    return process, json.loads(process.stdout.readline())
+
+
+def end(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()
+    process.wait(10)
+    assert process.stdout
+    process.stdout.close()
+
+
+@contextmanager
+def cloud(folder: Path) -> Iterator[Client]:
+    process, said = serve(folder)
     try:
-        assert process.stdout
-        said = json.loads(process.stdout.readline())
         with Client(said["url"], said["token"]) as client:
             yield client
     finally:
-        process.terminate()
-        process.wait(10)
-        assert process.stdout
-        process.stdout.close()
+        end(process)
 
 
 @pytest.mark.parametrize("faults", [NONE, Faults([Cut(150, "bits", 3)])], ids=["calm", "power-cut"])

@@ -71,7 +71,7 @@ async def test_the_lab_sees_an_update_that_never_comes(folder: Path) -> None:
 
 
 def survey_of(trace: list[tuple[str, int]]) -> Survey:
-    return Survey("new", "", 2, 0, 0, 0, [], trace)
+    return Survey("new", "", 2, 0, 0, 0, "", [], trace)
 
 
 def test_points_exhaustive_and_sampled() -> None:

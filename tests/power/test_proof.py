@@ -3,48 +3,64 @@
 The real agent and boot rules, the real bootloader decision, real packages, 128 KB images; every run is a
 fork that goes on to its end and is judged by what stands in its flash. SLOTS.md section 8 names what a
 stock bootloader cannot promise: these tests find that, and nothing else.
+
+A release is good or dead only once it runs. So a dead one is cut in every way from the moment on that it is
+READY; before, each operation is cut in one way with one kind of dead release, in turn, and every cut of the
+good one is seen to come to the very state that the uncut run comes to (Verdict.armed).
 """
 
+import random
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from itertools import cycle
 from pathlib import Path
 
 import pytest
 from otaboards import runtime
 from otasim import lab, points, prove
-from otasim.lab import Survey, Update, Verdict
+from otasim.lab import Point, Survey, Update, Verdict
 
 from tests.power import bench
+from tests.spec.slots_page import table
 
-pytestmark = pytest.mark.proof
+pytestmark = pytest.mark.slow
 
 IN_ORDER = ("before", "after", "prefix")
 OUT_OF_ORDER = ("subset", "bits")
 DEAD = ("self_test", "import", "hang", "hang_late", "offline")
+LISTED = {row["name"] for row in table("8.", "Residual") if "encrypted flash" not in row["write"]}
 SECTOR = 4096
+READY = 6  # operations before the arming: the head, KNOWN, TRIAL READY, TRIAL count
+SEEDS = 24  # ways to tear one write: of eight words that it changes, the state word is one
 
 
-async def cut_everywhere(
-    update: Update, kinds: Sequence[str], since: str = ""
-) -> tuple[Survey, list[Verdict]]:
-    """Every operation; `since` "otadata": from the arming on; until then all releases are alike.
-
-    "written": from the last sector of the image on. A reference bootloader writes otadata at its first boot.
-    """
+async def survey(update: Update) -> Survey:
     base = await lab.survey(runtime.find(), update)
     assert base.outcome == update.expected(), base.why
-    regions = [bench.REGIONS.of(*o) for o in base.trace]
-    first = {
-        "": 1,
-        "otadata": regions.index("otadata"),
-        "written": len(regions) - regions[::-1].index("slot"),
-    }
-    return base, await prove.run(
-        runtime.find(), update, base, points.exhaustive(base, kinds, first=first[since])
-    )
+    return base
+
+
+async def cut(update: Update, base: Survey, where: Sequence[Point], trace: bool = False) -> list[Verdict]:
+    return await prove.run(runtime.find(), update, base, where, trace=trace)
+
+
+def ready(base: Survey) -> int:
+    """The first operation that a boot rule depends on; until then all releases are alike."""
+    return bench.REGIONS.first(base.trace, "otadata") - READY
 
 
 def unexpected(update: Update, verdicts: Sequence[Verdict]) -> list[Verdict]:
-    return [v for v in verdicts if v.outcome != update.expected()]
+    return [replace(v, trace=()) for v in verdicts if v.outcome != update.expected()]
+
+
+def on_otadata(base: Survey, seeds: int) -> list[Point]:
+    """Every operation on otadata, torn in `seeds` ways that are out of order."""
+    numbers = [n for n, operation in enumerate(base.trace, 1) if bench.REGIONS.of(*operation) == "otadata"]
+    return [Point(n, "subset", n * 1000 + seed) for n in numbers for seed in range(seeds)]
+
+
+# -- one cut
 
 
 @pytest.mark.parametrize("slot", [0, 1])
@@ -52,50 +68,157 @@ def unexpected(update: Update, verdicts: Sequence[Verdict]) -> list[Verdict]:
 async def test_a_good_release_gets_there_whatever_is_cut(tmp_path: Path, codec: str, slot: int) -> None:
     """0 bricks, 100 % on the new image and confirmed; one sector fetched again, one erase more."""
     update = bench.update(tmp_path, codec, slot)
-    base, verdicts = await cut_everywhere(update, points.SINGLE)
+    base = await survey(update)
+    verdicts = await cut(update, base, points.exhaustive(base))
     assert len(verdicts) > 4 * base.operations
     assert unexpected(update, verdicts) == []
+    assert_cheap(base, verdicts)
+    early = [v for v in verdicts if v.point.operation < ready(base)]
+    assert len(early) > 2000
+    assert {v.armed for v in early} == {base.armed}
+
+
+def assert_cheap(base: Survey, verdicts: Sequence[Verdict]) -> None:
+    """What one cut may cost: a sector of download, an erase, and no sector that was right."""
     assert max(v.extra_bytes for v in verdicts) <= SECTOR
     assert max(v.extra_erases for v in verdicts) <= 1
+    assert {v.rewritten for v in verdicts} == {0}
     assert base.otadata_erases <= 5
+    assert (
+        max(v.otadata_erases for v in verdicts) <= base.otadata_erases + 3
+    )  # its trial is counted, armed anew
 
 
-@pytest.mark.parametrize("release", DEAD)
+@pytest.mark.parametrize("codec", ["image", "bsdiff"])
+async def test_sectors_that_are_right_are_left_alone(tmp_path: Path, codec: str) -> None:
+    """The backup slot holds nearly the new image already: erased is what differs, and the head's sector."""
+    update = bench.update(tmp_path, codec, backup=nearly_the_new_image())
+    base = await survey(update)
+    new, there = bench.images()[1], nearly_the_new_image()
+    starts = range(0, len(new), SECTOR)
+    different = {at for at in starts if new[at : at + SECTOR] != there[at : at + SECTOR]} | {0}
+    staged = base.bytes // SECTOR + 1 if codec == "bsdiff" else 0
+    assert base.erases == len(different) + staged
+    verdicts = await cut(update, base, points.exhaustive(base, ("before", "prefix", "bits")))
+    assert unexpected(update, verdicts) == []
+    assert_cheap(base, verdicts)
+
+
+@cache
+def nearly_the_new_image() -> bytes:
+    image, dice = bytearray(bench.images()[1]), random.Random(3)
+    for at in range(2 * SECTOR, bench.SIZE - SECTOR, 30_000):
+        image[at : at + 500] = dice.randbytes(500)
+    return bytes(image)
+
+
 @pytest.mark.parametrize("slot", [0, 1])
-async def test_a_dead_release_cut_in_order_comes_home(tmp_path: Path, release: str, slot: int) -> None:
-    update = bench.update(tmp_path, "image", slot, release=release)
-    _, verdicts = await cut_everywhere(update, IN_ORDER, since="otadata")
-    assert unexpected(update, verdicts) == []
+@pytest.mark.parametrize("codec", ["image", "bsdiff"])
+async def test_a_dead_release_comes_home(tmp_path: Path, codec: str, slot: int) -> None:
+    """In order: always. Out of order: but for the listed residual, and for "hang" alone; never a brick."""
+    for release in DEAD:
+        update = bench.update(tmp_path / release, codec, slot, release=release)
+        base = await survey(update)
+        verdicts = await cut(update, base, points.exhaustive(base, first=ready(base)))
+        assert {v.point.kind for v in verdicts} == set(points.SINGLE)
+        found = unexpected(update, verdicts)
+        assert {v.outcome for v in found} <= {"unmonitored"}
+        assert {v.point.kind for v in found} <= set(OUT_OF_ORDER)
+        assert {h for v in found for h in v.holes} <= LISTED
+        assert not found or release == "hang"  # the agent of any other release puts it right
 
 
-@pytest.mark.parametrize("release", DEAD)
-async def test_the_residual_of_a_stock_bootloader_is_the_one_that_is_listed(
-    tmp_path: Path, release: str
+@pytest.mark.parametrize("slot", [0, 1])
+@pytest.mark.parametrize("codec", ["image", "bsdiff"])
+async def test_a_dead_release_that_was_cut_early_comes_home(tmp_path: Path, codec: str, slot: int) -> None:
+    """Every other operation before READY, the five ways and the five kinds in turn."""
+    update = bench.update(tmp_path / "board", codec, slot)
+    base = await survey(update)
+    ways = cycle(points.SINGLE)
+    chosen = [Point(n, next(ways), n) for n in range(1 + slot, ready(base), 2)]
+    for i, release in enumerate(DEAD):
+        dead = bench.update(tmp_path / release, codec, slot, release=release)
+        uncut = await survey(dead)
+        assert uncut.trace[: ready(base)] == base.trace[: ready(base)]
+        turn = [replace(p, kind=points.SINGLE[(i + n) % 5]) for n, p in enumerate(chosen) if n % 5 == i]
+        assert unexpected(dead, await cut(dead, uncut, turn)) == []
+
+
+async def test_no_run_depends_on_a_signature_that_was_remembered(tmp_path: Path) -> None:
+    """The lab checks one signature once and not in every fork. A sample without that comes to the same."""
+    update = bench.update(tmp_path)
+    base = await survey(update)
+    some = points.stratified(base, bench.REGIONS, 60, seed=5)
+    assert await cut(update, base, some) == await cut(replace(update, remember=False), base, some)
+
+
+# -- the residual, by its names
+
+
+async def test_the_residual_of_a_stock_bootloader_is_the_one_that_is_listed(tmp_path: Path) -> None:
+    """Dead before its agent starts, torn out of order, stock: each listed hole is there, and no other."""
+    update = bench.update(tmp_path, release="hang")
+    base = await survey(update)
+    found = unexpected(update, await cut(update, base, on_otadata(base, SEEDS)))
+    assert {v.outcome for v in found} == {"unmonitored"}
+    assert {" ".join(v.holes) for v in found} == LISTED
+
+
+async def test_where_the_agent_lives_there_is_no_residual(tmp_path: Path) -> None:
+    for release in ("good", *DEAD):
+        if release != "hang":
+            update = bench.update(tmp_path / release, release=release)
+            base = await survey(update)
+            assert unexpected(update, await cut(update, base, on_otadata(base, SEEDS // 4))) == []
+
+
+@pytest.mark.parametrize("slot", [0, 1])
+async def test_on_the_reference_bootloader_there_is_no_residual(tmp_path: Path, slot: int) -> None:
+    """All tears of all writes of the trial, all kinds of release; and otadata torn in many more ways."""
+    for release in lab.RELEASES:
+        update = bench.update(tmp_path / release, "bsdiff", slot, release=release, variant="reference")
+        base = await survey(update)
+        regions = [bench.REGIONS.of(*o) for o in base.trace]
+        written = len(regions) - regions[::-1].index("slot")  # its first boot makes otadata its own
+        where = points.exhaustive(base, first=written)
+        if release in ("good", "hang"):
+            where += on_otadata(base, SEEDS)
+        assert unexpected(update, await cut(update, base, where)) == []
+
+
+# -- two cuts, and an NVS that is lost or rolled back
+
+
+@pytest.mark.parametrize(
+    ("release", "variant", "kinds"),
+    [
+        ("good", "stock", points.SINGLE),
+        ("self_test", "stock", points.SINGLE),
+        ("hang", "stock", IN_ORDER),
+        ("hang", "reference", OUT_OF_ORDER),
+    ],
+)
+async def test_every_second_cut_on_otadata(
+    tmp_path: Path, release: str, variant: str, kinds: Sequence[str]
 ) -> None:
-    """Out of order x dead before its agent starts x stock: nothing else, and never a brick."""
-    update = bench.update(tmp_path, release=release)
-    base, verdicts = await cut_everywhere(update, OUT_OF_ORDER, since="otadata")
-    found = unexpected(update, verdicts)
-    assert {v.outcome for v in found} <= {"unmonitored"}
-    assert {bench.REGIONS.of(*base.trace[v.point.operation - 1]) for v in found} <= {"otadata"}
-    assert not found or release == "hang"  # the agent of any other release puts it right
-
-
-async def test_on_the_reference_bootloader_there_is_no_residual(tmp_path: Path) -> None:
-    update = bench.update(tmp_path, release="hang", variant="reference")
-    _, verdicts = await cut_everywhere(update, OUT_OF_ORDER, since="written")
+    """The first cut at any operation from READY on, the second at every otadata operation after it."""
+    update = bench.update(tmp_path, release=release, variant=variant)
+    base = await survey(update)
+    first = len(base.trace) + 1 - 60 if variant == "reference" else ready(base)
+    once = await cut(update, base, points.exhaustive(base, kinds, first=first), trace=True)
+    doubles = points.seconds_on_otadata(once, bench.REGIONS, kinds)
+    verdicts = await cut(update, base, doubles)
+    assert len(verdicts) > 250
+    assert {v.cuts for v in verdicts} == {2}
     assert unexpected(update, verdicts) == []
 
 
-@pytest.mark.parametrize("release", ["good", "hang", "self_test"])
-async def test_every_second_cut_on_otadata(tmp_path: Path, release: str) -> None:
-    """The first cut at any operation from the arming on, the second at every otadata operation after it."""
+@pytest.mark.parametrize("release", lab.RELEASES)
+async def test_an_nvs_that_is_lost_or_rolled_back_costs_time(tmp_path: Path, release: str) -> None:
+    """At the restart after a cut: NVS as provisioned, one commit old, or as old as any that was."""
     update = bench.update(tmp_path, release=release)
-    base = await lab.survey(runtime.find(), update)
-    arming = [bench.REGIONS.of(*o) for o in base.trace].index("otadata")
-    once = points.exhaustive(base, IN_ORDER, first=arming)
-    traced = await prove.run(runtime.find(), update, base, once, trace=True)
-    doubles = points.seconds_on_otadata(traced, bench.REGIONS, IN_ORDER)
-    verdicts = await prove.run(runtime.find(), update, base, doubles)
-    assert len(verdicts) > 100
-    assert unexpected(update, verdicts) == []
+    base = await survey(update)
+    where = points.exhaustive(base, ("before",), first=ready(base) if release != "good" else 1)
+    where = [p for p in where if p.operation % 8 == 0 or p.operation >= ready(base)]
+    faults = [replace(p, nvs=fault) for p in where for fault in lab.NVS_FAULTS[1:]]
+    assert unexpected(update, await cut(update, base, faults)) == []

@@ -38,6 +38,6 @@ async def test_a_phase_is_run_kept_and_written(tmp_path: Path, monkeypatch: pyte
 
 
 def test_points_of_a_phase_are_the_same_in_each_run() -> None:
-    base = points.Survey("new", "", 2, 0, 0, 0, [], [("program", 0x90000)] * 50)
+    base = points.Survey("new", "", 2, 0, 0, 0, "", [], [("program", 0x90000)] * 50)
     some = [reliability._sample(20)(base, bench.REGIONS) for _ in range(2)]
     assert some[0] == some[1]

@@ -21,6 +21,7 @@ class Judge:
         self._home = None  # row that holds the old image
         self.running = ""  # OLD, NEW, or the hash of what else was booted
         self.unmonitored = False
+        self.armed = ""  # name of the state that the new image was first booted in
         self.why = ""
 
     def booted(self, row, image) -> None:
@@ -29,6 +30,8 @@ class Judge:
         self.running = self._name(row, image.size)
         if self.running not in (OLD, NEW):
             self.why = "booted an image that nobody made: " + self.running[:16]
+        if self.running == NEW and not self.armed:
+            self.armed = self._world.undecided()
         if self.running == NEW and not self._good and self._state(row) != otadata.PENDING:
             self.unmonitored = True
 

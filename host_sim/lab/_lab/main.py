@@ -117,6 +117,7 @@ class Run:
             "erases": rtc[layout.W_ERASES] - self.gate.otadata_erases,
             "otadata_erases": self.gate.otadata_erases, "unmonitored": self.judge.unmonitored,
             "holes": self.gate.holes, "rewritten": self.gate.rewritten,
+            "armed": self.judge.armed,
         }  # fmt: skip
         found.update(more)
         print(json.dumps(found))
@@ -144,8 +145,10 @@ def remember_signatures() -> None:
 
 
 def main() -> None:
-    remember_signatures()
-    run = Run(json.loads(sys.stdin.readline()))
+    job = json.loads(sys.stdin.readline())
+    if job["remember"]:
+        remember_signatures()
+    run = Run(job)
     outcome = run.to_the_end()
     if run.gate.point:  # a fork
         run.say(outcome, point=run.gate.point)

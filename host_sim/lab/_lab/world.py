@@ -1,6 +1,8 @@
 """One board in this process: flash mapped privately, so that each fork has its own; RTC words in memory."""
 
+import hashlib
 import sys
+from binascii import hexlify
 
 from _board import gate, layout, libc, nor, nvs, table
 from _board.otaspec import boot, journal
@@ -141,9 +143,19 @@ class World:
         self._wanted, self._wanted_at, self._wanted_size = libc.map_file(path, size), at, size
         self.the_gate.is_right, self.the_gate.hinted = self._is_right, self._hinted
 
+    def _record(self, kind: int):
+        return nvs.get(self._nvs, journal.NAMESPACE, journal.BLOBS[kind][0], nvs.BLOB) or b""
+
+    def undecided(self) -> str:
+        """A name for all that the boot rules and the bootloader look at beside the images."""
+        state = hashlib.sha256(self.flash.window(self._otadata, 32))
+        state.update(self.flash.window(self._otadata + layout.SECTOR, 32))
+        for kind in (journal.TRIAL, journal.BLOCKED, journal.FLOOR):
+            state.update(self._record(kind))
+        return hexlify(state.digest()[:8]).decode()
+
     def _hinted(self) -> int:
-        key = journal.BLOBS[journal.HINT][0]
-        hint = journal.decode(journal.HINT, nvs.get(self._nvs, journal.NAMESPACE, key, nvs.BLOB))
+        hint = journal.decode(journal.HINT, self._record(journal.HINT))
         return self._wanted_at // layout.SECTOR + hint["written"] if hint else 0
 
     def _is_right(self, at: int) -> bool:
