@@ -10,6 +10,8 @@ from bench.pair import NORMAL, OURS, SECOND, SMALL, WHOLE
 
 TODAY = "detools heatshrink"  # what an ESP32 gets with esp_delta_ota
 XZ = "xz, whole image"
+_BEGINS, _ENDS = "<!-- delta: make bench -->", "<!-- /delta -->"
+_IN_README = ("esp32-text", "esp32-spi", "c3-text", "s3-feature", "c6-driver", "esp32-1.19")
 Row = dict[str, Any]
 
 
@@ -127,6 +129,31 @@ def _costs(rows: list[Row]) -> list[str]:
             f"| {r['decode_ms'][NORMAL]} | {memory} |"
         )
     return lines
+
+
+def write_readme(file: Path, facts: dict[str, Any]) -> None:
+    """The short table between the two marks of README.md; the rest is written by hand."""
+    rows = [row for row in facts["pairs"] if row["name"] in _IN_README]
+    means = facts["means"]
+    kind = "minor ESP32 changes"
+    lines = [
+        "| what changed | image | driblet | best other tool, any memory | detools + heatshrink |",
+        "|---|--:|--:|--:|--:|",
+    ]
+    for r in rows:
+        sizes = [r["image"], r["bytes"][NORMAL], best(r)[0], r["bytes"][TODAY]]
+        lines.append(f"| {r['what']} ({r['chip']}) | {' | '.join(f'{size:,}' for size in sizes)} |")
+    today, others = means[f"{kind}: below {TODAY}"], means[f"{kind}: below the best other tool"]
+    lines += [
+        "",
+        f"Sizes in bytes. Minor changes for ESP32: {today:.0f} times smaller than detools with heatshrink,",
+        f"{others:.0f} times smaller than the best of seven other tools and settings (geometric means).",
+        "[All pairs and tools](docs/benchmarks/delta.md), measured by `make bench`.",
+        "",
+        "![Patch sizes](docs/benchmarks/delta.svg)",
+    ]
+    before, rest = file.read_text().split(_BEGINS)
+    file.write_text("\n".join([before + _BEGINS, *lines, _ENDS + rest.split(_ENDS)[1]]))
 
 
 def write(folder: Path, facts: dict[str, Any]) -> None:

@@ -1,13 +1,16 @@
 """`make bench`: patch sizes over the firmware pairs of CORPUS_DIR, ours and other tools', in one run.
 
-Writes delta.json, delta.md and delta.svg. Two pairs are measured side by side (JOBS of them); each prints a
-line when it is done. Exit status 1 where a patch of ours was not rebuilt in the memory that it may take:
+Writes delta.json, delta.md and delta.svg, and the short table in README.md. Two pairs are measured side by
+side (JOBS of them); each prints a line when it is done. A run that was stopped goes on where it was, as long
+as no source has changed. Exit status 1 where a patch of ours was not rebuilt in the memory that it may take:
 48 KB of MicroPython's heap in all, 32 KB for the small profile of a minor change.
 """
 
+import hashlib
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import time
@@ -15,10 +18,33 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
+import otadiff
+import otaspec
+
 from bench import report
 
-OUT = Path(__file__).parent.parent / "docs" / "benchmarks"
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+_ROWS = ROOT / "build" / "bench-rows"  # of a run that is not at its end
 _TIMEOUT = 1200  # seconds for one pair
+
+
+def sources() -> str:
+    """A name for the code that measures."""
+    folders = [Path(str(package.__file__)).parent for package in (otadiff, otaspec)]
+    files = [file for folder in (*folders, HERE) for file in sorted(folder.glob("*.py"))]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
+
+
+def row_of(corpus: Path, pair: dict[str, Any], peers: str, folder: Path) -> dict[str, Any]:
+    """The pair's row: from `folder` if it is there, else measured, and kept there."""
+    kept = folder / f"{pair['name']}.json"
+    if not kept.is_file():
+        row = measured(corpus, pair, peers)
+        folder.mkdir(parents=True, exist_ok=True)
+        kept.write_text(json.dumps(row))
+    known: dict[str, Any] = json.loads(kept.read_text())
+    return known
 
 
 def measured(corpus: Path, pair: dict[str, Any], peers: str) -> dict[str, Any]:
@@ -36,8 +62,10 @@ def measure_all(corpus: Path, pairs: list[dict[str, Any]], peers: str) -> tuple[
     """(rows in the order of the pairs, complaints). The largest changes first: they take longest."""
     rows: dict[str, Any] = {}
     complaints = []
+    folder = _ROWS / sources()
     with ThreadPoolExecutor(int(os.environ.get("JOBS", "2"))) as pool:
-        work = [pool.submit(measured, corpus, p, peers) for p in sorted(pairs, key=lambda p: p["minor"])]
+        order = sorted(pairs, key=lambda p: p["minor"])
+        work = [pool.submit(row_of, corpus, p, peers, folder) for p in order]
         for number, done in enumerate(as_completed(work), 1):
             try:
                 row = done.result()
@@ -72,7 +100,9 @@ def main() -> None:
             "pairs": rows,
         }
         if not names:
-            report.write(OUT, facts)
+            report.write(ROOT / "docs" / "benchmarks", facts)
+            report.write_readme(ROOT / "README.md", facts)
+            shutil.rmtree(_ROWS, ignore_errors=True)
         for name, value in facts["means"].items():
             print(f"{name}: {value}")
     for complaint in complaints:

@@ -197,9 +197,9 @@ def candidates(pair: Pair, sizes: Sequence[int], progress: Progress) -> Iterator
             yield candidate
 
 
-def _entries(profile: str, mix: bool) -> int:
-    """How many entries a map may have."""
-    return (RAM[profile] - patchfile.decoder_ram(0, mix=mix)) // 8
+def _entries(ram: int, mix: bool) -> int:
+    """How many entries a map may have; below 0: not even none."""
+    return (ram - patchfile.decoder_ram(0, mix=mix)) // 8
 
 
 def _best(found: list[Written]) -> Written:
@@ -222,17 +222,22 @@ def encode(
     profile: str = NORMAL,
     mix: bool | None = None,
     blocks: bool = False,
+    ram: int | None = None,
     progress: Progress = lambda _share, _what: None,
 ) -> Patch:
     """The smallest patch from `old` to `new` for a board with RAM[profile] bytes for the decoder.
 
     `mix`: whether literals mix three models (normal profile only); None: where that pays for its memory.
     `blocks`: 64 KB of the new image can be decoded at a time, for boards that cannot stage the patch.
+    `ram`: other than RAM[profile]; ValueError where it is too little for any patch.
     """
     pair = Pair(old, new)
     block = 16 if blocks else 0
     forms = [mix] if mix is not None else [False, True] if profile == NORMAL else [False]
-    rooms = {form: _entries(profile, form) for form in forms}
+    most = RAM[profile] if ram is None else ram
+    rooms = {form: room for form in forms if (room := _entries(most, form)) >= 0}
+    if not rooms:
+        raise ValueError(f"{most} bytes are too little for a decoder")
 
     def write(candidate: Candidate, mix: bool, record: bool = False) -> patchfile.Written:
         return patchfile.write(pair.inputs(), *candidate, mix=mix, block=block, record=record)

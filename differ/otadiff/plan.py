@@ -56,14 +56,14 @@ def _address(
     from otadiff import account, address  # late: they load compiled code
 
     beside = CHUNK_ROOM if blocks else 0
-    profiles = [name for name in (address.NORMAL, address.SMALL) if address.RAM[name] + beside <= ram]
-    if not profiles:
+    room = min(address.RAM[address.NORMAL], ram - beside)
+    if room < address.RAM[address.SMALL]:
         return None
 
     def say(share: float, what: str) -> None:
         progress(f"Following addresses: {what}", share)
 
-    made = address.encode(old or b"", new, profile=profiles[0], blocks=blocks, progress=say)
+    made = address.encode(old or b"", new, ram=room, blocks=blocks, progress=say)
     return Encoded(
         address.CODEC,
         made.params,
