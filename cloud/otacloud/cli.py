@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from otaboards import console
 
-from otacloud import fleetcommands, releasecommands, teamcommands
+from otacloud import alarmcommands, fleetcommands, releasecommands, teamcommands
 
 if TYPE_CHECKING:
     from otacloud.backup import Backup
@@ -25,6 +25,8 @@ app = typer.Typer()
 app.add_typer(teamcommands.user, name="user")
 app.add_typer(teamcommands.token, name="token")
 app.add_typer(teamcommands.audit, name="audit")
+app.add_typer(alarmcommands.alarm, name="alarm")
+app.add_typer(alarmcommands.channel, name="channel")
 app.add_typer(fleetcommands.product, name="product")
 app.add_typer(fleetcommands.device, name="device")
 app.add_typer(fleetcommands.group, name="group")

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 import httpx
-from otaspec.errors import TABLE, OtaError, code, error
+from otaspec.errors import TABLE, OtaError, ServerError, code, error
 from pydantic import BaseModel
 
 from otacloud import schemas
@@ -17,6 +17,7 @@ Progress = Callable[[int, int], None]  # bytes so far, bytes in all
 
 CHUNK = 64 * 1024
 UPLOAD_TIMEOUT = 600.0
+PATIENCE = 600.0  # seconds for which a watcher waits for a server that is away
 
 
 def _problem(answer: httpx.Response) -> OtaError:
@@ -63,7 +64,7 @@ class Client:
             raise error(code("SERVER_UNREACHABLE"), f"{self.server}: {problem}"[:120]) from None
         if answer.is_error:
             raise _problem(answer)
-        return answer.json()
+        return answer.json() if answer.content else None
 
     def _get(self, model: type[Model], path: str, **query: Any) -> Model:
         known = {name: value for name, value in query.items() if value is not None}
@@ -72,6 +73,21 @@ class Client:
     def _post(self, model: type[Model], path: str, body: BaseModel | None = None) -> Model:
         options = {"json": body.model_dump(mode="json")} if body else {}
         return model.model_validate(self._call("POST", path, **options))
+
+    def _patiently(self, look: Callable[[], Model]) -> Model:
+        """What `look` gives; a server that cannot be reached is asked again for PATIENCE seconds."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return look()
+            except ServerError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(2)
+
+    def _patch(self, model: type[Model], path: str, body: dict[str, Any], **query: Any) -> Model:
+        known = {name: value for name, value in query.items() if value is not None}
+        return model.model_validate(self._call("PATCH", path, json=body, params=known))
 
     # people and tokens
 
@@ -117,6 +133,9 @@ class Client:
     def product_secret(self, pk: str) -> schemas.ProductSecret:
         return self._get(schemas.ProductSecret, f"/products/{pk}/secret")
 
+    def product(self, pk: str) -> schemas.ProductOut:
+        return self._get(schemas.ProductOut, f"/products/{pk}")
+
     def change_product(self, pk: str, change: schemas.ProductChange) -> schemas.ProductOut:
         body = change.model_dump(exclude_none=True)
         return schemas.ProductOut.model_validate(self._call("PATCH", f"/products/{pk}", json=body))
@@ -126,11 +145,23 @@ class Client:
     def create_device(self, pk: str, dn: str) -> schemas.DeviceSecret:
         return self._post(schemas.DeviceSecret, f"/products/{pk}/devices", schemas.DeviceIn(dn=dn))
 
-    def devices(self, pk: str, offset: int = 0, limit: int = 100) -> schemas.DevicePage:
-        return self._get(schemas.DevicePage, f"/products/{pk}/devices", offset=offset, limit=limit)
+    def devices(
+        self, pk: str, offset: int = 0, limit: int = 100, access: str | None = None
+    ) -> schemas.DevicePage:
+        query = {"offset": offset, "limit": limit, "access": access}
+        return self._get(schemas.DevicePage, f"/products/{pk}/devices", **query)
 
     def device(self, pk: str, dn: str) -> schemas.DeviceDetail:
         return self._get(schemas.DeviceDetail, f"/products/{pk}/devices/{dn}")
+
+    def watch_device(self, pk: str, dn: str, interval: float = 1.0) -> Iterator[schemas.DeviceDetail]:
+        """The device again and again, until its update has ended."""
+        while True:
+            shown = self._patiently(lambda: self.device(pk, dn))
+            yield shown
+            if shown.state in ("confirmed", "failed", "reverted"):
+                return
+            time.sleep(interval)
 
     def approve_device(self, pk: str, dn: str) -> schemas.DeviceOut:
         return self._post(schemas.DeviceOut, f"/products/{pk}/devices/{dn}/approve")
@@ -164,6 +195,30 @@ class Client:
     def groups(self, pk: str) -> schemas.GroupList:
         return self._get(schemas.GroupList, f"/products/{pk}/groups")
 
+    def change_group(self, pk: str, name: str, change: schemas.GroupChange) -> schemas.GroupOut:
+        body = change.model_dump(exclude_unset=True)
+        return self._patch(schemas.GroupOut, f"/products/{pk}/groups/{name}", body)
+
+    def delete_group(self, pk: str, name: str) -> None:
+        self._call("DELETE", f"/products/{pk}/groups/{name}")
+
+    # alarms
+
+    def create_channel(self, given: schemas.ChannelIn) -> schemas.ChannelSecret:
+        return self._post(schemas.ChannelSecret, "/channels", given)
+
+    def channels(self) -> schemas.ChannelList:
+        return self._get(schemas.ChannelList, "/channels")
+
+    def disable_channel(self, channel_id: int) -> None:
+        self._call("DELETE", f"/channels/{channel_id}")
+
+    def alarms(self, open_only: bool = False, limit: int = 100) -> schemas.AlarmList:
+        return self._get(schemas.AlarmList, "/alarms", open_only=open_only, limit=limit)
+
+    def acknowledge_alarm(self, alarm_id: int) -> None:
+        self._call("POST", f"/alarms/{alarm_id}/acknowledge")
+
     # releases
 
     def upload_release(
@@ -174,13 +229,15 @@ class Client:
         board: str | None = None,
         notes: str = "",
         progress: Progress | None = None,
+        channel: str = "stable",
     ) -> schemas.ReleaseOut:
         """Sends the app image; its packages are made afterwards (`wait_release`)."""
         try:
             size = image.stat().st_size
             with image.open("rb") as file:
                 chunks = _chunks(lambda: file.read(CHUNK), size, progress)
-                query = {"version": version, "notes": notes} | ({"board": board} if board else {})
+                query = {"version": version, "notes": notes, "channel": channel}
+                query |= {"board": board} if board else {}
                 headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
                 answer = self._call(
                     "POST",
@@ -205,6 +262,15 @@ class Client:
     def retry_release(self, pk: str, version: str) -> schemas.ReleaseOut:
         return self._post(schemas.ReleaseOut, f"/products/{pk}/releases/{version}/retry")
 
+    def change_release(
+        self, pk: str, version: str, change: schemas.ReleaseChange, board: str | None = None
+    ) -> schemas.ReleaseOut:
+        body = change.model_dump(exclude_none=True)
+        return self._patch(schemas.ReleaseOut, f"/products/{pk}/releases/{version}", body, board=board)
+
+    def fit_release(self, pk: str, version: str, board: str | None = None) -> schemas.ReleaseFit:
+        return self._get(schemas.ReleaseFit, f"/products/{pk}/releases/{version}/fit", board=board)
+
     def reissue_release(
         self, pk: str, version: str, new_version: str, board: str | None = None
     ) -> schemas.ReleaseOut:
@@ -217,7 +283,7 @@ class Client:
     ) -> Iterator[schemas.ReleaseOut]:
         """The release again and again, until none of its jobs is under way."""
         while True:
-            shown = self.release(pk, version, board)
+            shown = self._patiently(lambda: self.release(pk, version, board))
             yield shown
             if all(job.state in ("done", "failed") for job in shown.jobs):
                 return
@@ -252,7 +318,7 @@ class Client:
     ) -> Iterator[schemas.RolloutDetail]:
         """The rollout again and again, until it is done or stopped."""
         while True:
-            shown = self.rollout(pk, rollout_id)
+            shown = self._patiently(lambda: self.rollout(pk, rollout_id))
             yield shown
             if shown.state in ("done", "stopped"):
                 return

@@ -89,6 +89,9 @@ async def poll(request: Request, given: polls.PollIn) -> Response:
         "poll_interval": min(interval, polls.SOON) if decision.soon else interval,
         "update": decision.update,
     }
+    if decision.available:
+        answer["available"] = decision.available
+    cloud.metrics.polls.inc()
     body = json.dumps(answer, separators=(",", ":")).encode()
     nonce = bytes.fromhex(given.nonce)
     mac = cloud.device_auth.answer_mac(device.ds_sealed, device.pk, device.dn, nonce, body)

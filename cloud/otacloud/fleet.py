@@ -40,6 +40,8 @@ class Waiting:
     board: str
     image_sha256: str
     seq: int
+    version: str
+    user_applies: bool
 
     @classmethod
     def of(cls, target: Target, rollout: Rollout, release: Release) -> "Waiting":
@@ -54,6 +56,8 @@ class Waiting:
             board=intern(release.board),
             image_sha256=intern(release.image_sha256),
             seq=release.seq,
+            version=intern(release.version),
+            user_applies=rollout.user_applies,
         )
 
     def is_time(self, now: int) -> bool:

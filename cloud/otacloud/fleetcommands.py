@@ -7,7 +7,7 @@ import typer
 
 from otacloud import schemas
 from otacloud.client import Client
-from otacloud.commands import Dn, Pk, calls
+from otacloud.commands import Dn, Pk, bars, calls
 
 product = typer.Typer(help="Products: a key, a secret, the key that signs releases.", no_args_is_help=True)
 device = typer.Typer(help="Devices of a product.", no_args_is_help=True)
@@ -28,6 +28,35 @@ def product_create(
     """
     fields = {"pk": pk, "name": name, "board": board, "registration": registration}
     return cloud.create_product(schemas.ProductIn.model_validate(fields))
+
+
+@calls(product, "list")
+def product_list(cloud: Client) -> schemas.ProductList:
+    """List the products.
+
+    Example: driblet product list
+    """
+    return schemas.ProductList(products=cloud.products())
+
+
+@calls(product, "change")
+def product_change(
+    cloud: Client,
+    pk: Annotated[str, typer.Argument(help="Product key.")],
+    registration: Annotated[str | None, typer.Option(help="open, approval or closed.")] = None,
+    approvals: Annotated[int | None, typer.Option(help="Others that must agree to a rollout.")] = None,
+    verify_first: Annotated[
+        bool | None, typer.Option("--verify-first/--no-verify-first", help="Test devices come first.")
+    ] = None,
+    silent_after: Annotated[int | None, typer.Option(help="Seconds of silence that raise an alarm.")] = None,
+) -> schemas.ProductOut:
+    """Change how devices and releases of a product are let in.
+
+    Example: driblet product change thermostat --registration approval --approvals 1
+    """
+    fields = {"registration": registration, "approvals": approvals}
+    fields |= {"verify_first": verify_first, "silent_after": silent_after}
+    return cloud.change_product(pk, schemas.ProductChange.model_validate(fields))
 
 
 @calls(product, "show")
@@ -56,21 +85,33 @@ def device_list(
     pk: Pk,
     offset: Annotated[int, typer.Option(min=0, help="How many to leave out.")] = 0,
     limit: Annotated[int, typer.Option(min=1, max=500, help="How many to show.")] = 100,
+    access: Annotated[str | None, typer.Option(help="Only approved, pending or revoked ones.")] = None,
 ) -> schemas.DevicePage:
     """List devices by name.
 
     Example: driblet device list --product thermostat
     """
-    return cloud.devices(pk, offset, limit)
+    return cloud.devices(pk, offset, limit, access)
 
 
 @calls(device, "show")
-def device_show(cloud: Client, dn: Dn, pk: Pk) -> schemas.DeviceDetail:
+def device_show(
+    cloud: Client,
+    dn: Dn,
+    pk: Pk,
+    watch: Annotated[bool, typer.Option("--watch", help="Until it confirmed, failed or went back.")] = False,
+) -> schemas.DeviceDetail:
     """Show a device, its update timeline and its last failure log.
 
-    Example: driblet device show kitchen --product thermostat
+    Example: driblet device show kitchen --product thermostat --watch
     """
-    return cloud.device(pk, dn)
+    if not watch:
+        return cloud.device(pk, dn)
+    with bars() as drawn:
+        going = drawn.add_task(dn, total=100)
+        for shown in cloud.watch_device(pk, dn):
+            drawn.update(going, completed=max(shown.step, 0), description=shown.state)
+    return shown
 
 
 @calls(device, "approve")
@@ -154,3 +195,33 @@ def group_list(cloud: Client, pk: Pk) -> schemas.GroupList:
     Example: driblet group list --product thermostat
     """
     return cloud.groups(pk)
+
+
+@calls(group, "change")
+def group_change(
+    cloud: Client,
+    name: Annotated[str, typer.Argument(help="Name of the group.")],
+    pk: Pk,
+    rule: Annotated[str | None, typer.Option(help="The new rule of a dynamic group.")] = None,
+    test: Annotated[bool | None, typer.Option("--test/--no-test", help="Its devices verify.")] = None,
+    poll_interval: Annotated[int | None, typer.Option(min=1, help="Seconds between polls.")] = None,
+) -> schemas.GroupOut:
+    """Change a group; a new rule moves devices at once.
+
+    Example: driblet group change beta -p thermostat --rule "tags has beta"
+    """
+    given = {"rule": rule, "test": test, "poll_interval": poll_interval}
+    fields = {key: value for key, value in given.items() if value is not None}
+    return cloud.change_group(pk, name, schemas.GroupChange.model_validate(fields))
+
+
+@calls(group, "delete")
+def group_delete(
+    cloud: Client, name: Annotated[str, typer.Argument(help="Name of the group.")], pk: Pk
+) -> schemas.Done:
+    """Take a group away; its devices stay.
+
+    Example: driblet group delete beta --product thermostat
+    """
+    cloud.delete_group(pk, name)
+    return schemas.Done(done=f"group {name} is deleted")

@@ -78,6 +78,17 @@ async def versions_in_use(session: AsyncSession, release: Release) -> list[str]:
     return [str(row[0]) for row in await session.execute(query)]
 
 
+async def bases_for(session: AsyncSession, release: Release) -> list[str]:
+    """The versions in use; before any device has come, the release before this one."""
+    used = await versions_in_use(session, release)
+    if used:
+        return used
+    mine = (Release.product_id == release.product_id, Release.board == release.board)
+    before = select(Release.image_sha256).where(*mine, Release.seq < release.seq)
+    before = before.where(Release.image_sha256 != release.image_sha256).order_by(Release.seq.desc())
+    return list(await session.scalars(before.limit(1)))
+
+
 def _package(job: Job, blob: Blob, facts: dict[str, Any], now: int) -> Package:
     known = {name: facts[name] for name in ("payload_size", "codec", "ram", "staging")}
     return Package(

@@ -11,6 +11,10 @@ class Metrics:
         self.package_bytes = Counter(
             "driblet_package_bytes", "Bytes of packages handed to boards or caches.", registry=self.registry
         )
+        self.polls = Counter("driblet_polls", "Polls of boards.", registry=self.registry)
+        self.reports = Counter(
+            "driblet_reports", "Reports of boards, by state.", ["state"], registry=self.registry
+        )
         self.package_requests = Counter(
             "driblet_package_requests",
             "Requests for packages, by HTTP status.",

@@ -202,6 +202,7 @@ class Release(TenantRow):
     image_sha256: Mapped[str] = mapped_column(String(64))
     image_size: Mapped[int]
     notes: Mapped[str] = mapped_column(Text, default="")
+    channel: Mapped[str] = mapped_column(String(32), default="stable", server_default="stable")
     verified_at: Mapped[int | None]  # a test device confirmed it
 
 
@@ -260,6 +261,7 @@ class Rollout(TenantRow):
     stop_after_failures: Mapped[int]
     stop_at_percent: Mapped[float] = mapped_column(default=0, server_default="0")
     retry_after: Mapped[int]
+    user_applies: Mapped[bool] = mapped_column(default=False, server_default=false())
     # who
     created_by: Mapped[str] = mapped_column(String(80), server_default="")
     approved_by: Mapped[list[str]] = mapped_column(default=list, server_default="[]")

@@ -39,6 +39,7 @@ class PollIn(BaseModel):
     staging: U32 = 0
     ram: U32 = 0
     wait: Annotated[int, Field(ge=0, le=120)] = 0  # seconds for which the answer may be held
+    accept: U32 = 0  # seq of the release that the board's user agreed to
     codecs: Annotated[list[U32], Field(max_length=32)] = [0]
 
     @property
@@ -61,6 +62,10 @@ class PollIn(BaseModel):
 class Decision:
     update: dict[str, object] | None = None
     soon: bool = False
+    available: dict[str, object] | None = None  # what the board's user may agree to
+
+    def is_empty(self) -> bool:
+        return self.update is None and self.available is None and not self.soon
 
 
 async def keep(cloud: Services, known: Known, poll: PollIn) -> None:
@@ -95,6 +100,9 @@ async def decide(cloud: Services, known: Known, poll: PollIn) -> Decision:
         return Decision()
     if not waiting.offered and (not waiting.is_time(now) or cloud.fleet.is_closed(waiting, now)):
         return Decision()
+    if waiting.user_applies and not waiting.offered and poll.accept != waiting.seq:
+        said = {"rollout": waiting.rollout_id, "seq": waiting.seq, "version": waiting.version}
+        return Decision(available=said)
     return await _offer(cloud, known, board)
 
 
@@ -102,7 +110,7 @@ async def decide_later(cloud: Services, known: Known, poll: PollIn) -> Decision:
     """As decide; where there is nothing the answer is held for as long as the board allows."""
     decision = await decide(cloud, known, poll)
     until = time.monotonic() + poll.wait
-    while decision.update is None and not decision.soon and time.monotonic() < until:
+    while decision.is_empty() and time.monotonic() < until and not cloud.hub.closed:
         await asyncio.sleep(1)
         decision = await decide(cloud, known, poll)
     return decision

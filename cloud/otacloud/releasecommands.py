@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from otaboards import console
 
 from otacloud import schemas
 from otacloud.client import Client
@@ -24,6 +25,7 @@ def release_upload(
     version: Annotated[str, typer.Option("--version", "-v", help="What people call it.")],
     board: Annotated[str | None, typer.Option(help="Board id; left out: the product's.")] = None,
     notes: Annotated[str, typer.Option(help="What is new.")] = "",
+    channel: Annotated[str, typer.Option(help="Others than stable go to groups only.")] = "stable",
     wait: Annotated[bool, typer.Option("--wait", help="Until its packages are made.")] = False,
 ) -> schemas.ReleaseOut:
     """Upload an image as a release; the service makes the packages.
@@ -32,9 +34,11 @@ def release_upload(
     """
     with bars() as drawn:
         sending = drawn.add_task("upload", total=None)
-        made = cloud.upload_release(
-            pk, version, image, board, notes, lambda at, end: drawn.update(sending, completed=at, total=end)
-        )
+
+        def told(at: int, end: int) -> None:
+            drawn.update(sending, completed=at, total=end)
+
+        made = cloud.upload_release(pk, version, image, board, notes, told, channel)
         making = drawn.add_task("packages", total=len(made.jobs), visible=wait)
         for now in cloud.watch_release(pk, version, made.board) if wait else ():
             ended = sum(job.state in ("done", "failed") for job in now.jobs)
@@ -45,13 +49,72 @@ def release_upload(
 
 @calls(release, "show")
 def release_show(
-    cloud: Client, version: Annotated[str, typer.Argument(help="Version.")], pk: Pk, board: Board = None
+    cloud: Client,
+    version: Annotated[str, typer.Argument(help="Version.")],
+    pk: Pk,
+    board: Board = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Until its packages are made.")] = False,
 ) -> schemas.ReleaseOut:
     """Show a release and how far its packages are.
 
-    Example: driblet release show 1.2.0 --product thermostat
+    Example: driblet release show 1.2.0 --product thermostat --watch
     """
-    return cloud.release(pk, version, board)
+    shown = cloud.release(pk, version, board)
+    with bars() as drawn:
+        making = drawn.add_task("packages", total=len(shown.jobs), visible=watch)
+        for now in cloud.watch_release(pk, version, shown.board) if watch else ():
+            ended = sum(job.state in ("done", "failed") for job in now.jobs)
+            drawn.update(making, completed=ended, total=len(now.jobs))
+            shown = now
+    return shown
+
+
+@calls(release, "list")
+def release_list(cloud: Client, pk: Pk) -> schemas.ReleaseList:
+    """List releases, newest first.
+
+    Example: driblet release list --product thermostat
+    """
+    return schemas.ReleaseList(releases=cloud.releases(pk))
+
+
+@calls(release, "change")
+def release_change(
+    cloud: Client,
+    version: Annotated[str, typer.Argument(help="Version.")],
+    pk: Pk,
+    channel: Annotated[str | None, typer.Option(help="stable, or a name of yours.")] = None,
+    notes: Annotated[str | None, typer.Option(help="What is new.")] = None,
+    board: Board = None,
+) -> schemas.ReleaseOut:
+    """Move a release to another channel, or word its notes anew.
+
+    Example: driblet release change 1.2.0 -p thermostat --channel stable
+    """
+    change = schemas.ReleaseChange.model_validate({"channel": channel, "notes": notes})
+    return cloud.change_release(pk, version, change, board)
+
+
+@calls(release, "fit")
+def release_fit(
+    cloud: Client, version: Annotated[str, typer.Argument(help="Version.")], pk: Pk, board: Board = None
+) -> schemas.ReleaseFit:
+    """Say on which boards in use it runs, and which package they will take.
+
+    Example: driblet release fit 1.2.0 --product thermostat
+    """
+    return cloud.fit_release(pk, version, board)
+
+
+@calls(release, "retry")
+def release_retry(
+    cloud: Client, version: Annotated[str, typer.Argument(help="Version.")], pk: Pk
+) -> schemas.ReleaseOut:
+    """Make its failed packages once more.
+
+    Example: driblet release retry 1.2.0 --product thermostat
+    """
+    return cloud.retry_release(pk, version)
 
 
 @calls(release, "reissue")
@@ -85,6 +148,7 @@ def rollout_create(
     parallel: Annotated[int, typer.Option(min=0, help="Boards under way at once; 0: any number.")] = 0,
     stop_after_failures: Annotated[int, typer.Option(min=0, help="0: never stops by itself.")] = 1,
     retry_after: Annotated[int, typer.Option(min=0, help="Seconds until a board is asked again.")] = 300,
+    user_applies: Annotated[bool, typer.Option("--user-applies", help="Asks boards' users first.")] = False,
     draft: Annotated[bool, typer.Option("--draft", help="Do not start yet.")] = False,
     watch: Watch = False,
 ) -> schemas.RolloutOut:
@@ -98,7 +162,7 @@ def rollout_create(
     """
     fields = {
         **{"version": version, "board": board, "devices": device or None, "group": group, "canary": canary},
-        **{"phases": [_phase(text) for text in phase or []], "draft": draft},
+        **{"phases": [_phase(text) for text in phase or []], "draft": draft, "user_applies": user_applies},
         **{"parallel": parallel, "stop_after_failures": stop_after_failures, "retry_after": retry_after},
     }
     made = cloud.create_rollout(pk, schemas.RolloutIn.model_validate(fields))
@@ -124,7 +188,17 @@ def rollout_show(cloud: Client, rollout_id: Number, pk: Pk, watch: Watch = False
     return _watch(cloud, pk, rollout_id) if watch else cloud.rollout(pk, rollout_id)
 
 
+@calls(rollout, "list")
+def rollout_list(cloud: Client, pk: Pk) -> schemas.RolloutList:
+    """List rollouts, newest first.
+
+    Example: driblet rollout list --product thermostat
+    """
+    return schemas.RolloutList(rollouts=cloud.rollouts(pk))
+
+
 def _watch(cloud: Client, pk: str, rollout_id: int) -> schemas.RolloutDetail:
+    console.err.print(f"rollout {rollout_id}; Ctrl-C ends only the watching")
     with bars() as drawn:
         going = drawn.add_task("boards", total=None)
         for shown in cloud.watch_rollout(pk, rollout_id):

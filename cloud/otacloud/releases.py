@@ -10,14 +10,23 @@ from otaspec.image import Image
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from otacloud import audit, boards, jobs
+from otacloud import audit, boards, fit, jobs
 from otacloud.auth import Caller, Manager, Viewer
 from otacloud.db import LOCK
 from otacloud.errors import describe, refuse
 from otacloud.events import Event
 from otacloud.models import Job, Package, Product, Release
 from otacloud.products import find
-from otacloud.schemas import JobOut, Name, ReleaseOut, ReleaseState, Version
+from otacloud.schemas import (
+    Channel,
+    JobOut,
+    Name,
+    ReleaseChange,
+    ReleaseFit,
+    ReleaseOut,
+    ReleaseState,
+    Version,
+)
 from otacloud.services import Cloud, Services
 from otacloud.storage import Upload
 
@@ -91,9 +100,10 @@ async def upload_release(
     version: Annotated[Version, Query()],
     board: Annotated[Name | None, Query(description="Board id; left out: the product's.")] = None,
     notes: Annotated[str, Query(max_length=4096)] = "",
+    channel: Annotated[Channel, Query(description="Only what is in stable may go to all.")] = "stable",
 ) -> ReleaseOut:
     """The body is the app image (`application/octet-stream`). Its packages are made afterwards."""
-    return await take_image(cloud, caller, request.stream(), pk, version, board, notes)
+    return await take_image(cloud, caller, request.stream(), pk, version, board, notes, channel)
 
 
 async def take_image(
@@ -104,6 +114,7 @@ async def take_image(
     version: str,
     board: str | None,
     notes: str,
+    channel: str = "stable",
 ) -> ReleaseOut:
     """Makes a release of an image that comes in pieces."""
     async with cloud.db.read() as session:
@@ -124,6 +135,7 @@ async def take_image(
             image_sha256=upload.sha256,
             image_size=upload.size,
             notes=notes,
+            channel=channel,
             created_at=cloud.now(),
         )
     return await _add(cloud, caller, release)
@@ -152,7 +164,7 @@ async def _add(cloud: Services, caller: Caller, release: Release) -> ReleaseOut:
         product.next_seq += 1
         session.add(release)
         await session.flush()
-        bases = ["", *await jobs.versions_in_use(session, release)]
+        bases = ["", *await jobs.bases_for(session, release)]
         await jobs.add_jobs(session, release, bases, cloud.now())
         await session.flush()
         said = {"seq": release.seq, "image_sha256": release.image_sha256}
@@ -166,15 +178,20 @@ async def _add(cloud: Services, caller: Caller, release: Release) -> ReleaseOut:
 
 @router.get("")
 async def list_releases(
-    cloud: Cloud, caller: Viewer, pk: Name, limit: Annotated[int, Query(ge=1, le=200)] = 50
+    cloud: Cloud,
+    caller: Viewer,
+    pk: Name,
+    channel: Annotated[Channel | None, Query()] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> list[ReleaseOut]:
     """Newest first."""
     async with cloud.db.read() as session:
         product = await find(session, caller, pk)
-        query = (
-            select(Release).where(Release.product_id == product.id).order_by(Release.seq.desc()).limit(limit)
-        )
-        return [await out(session, release) for release in (await session.scalars(query)).all()]
+        query = select(Release).where(Release.product_id == product.id)
+        if channel is not None:
+            query = query.where(Release.channel == channel)
+        found = await session.scalars(query.order_by(Release.seq.desc()).limit(limit))
+        return [await out(session, release) for release in found.all()]
 
 
 @router.get("/{version}")
@@ -185,6 +202,37 @@ async def show_release(
     async with cloud.db.read() as session:
         product = await find(session, caller, pk)
         return await out(session, await find_release(session, product, version, board))
+
+
+@router.patch("/{version}")
+async def change_release(
+    cloud: Cloud,
+    caller: Manager,
+    pk: Name,
+    version: Version,
+    change: ReleaseChange,
+    board: Annotated[Name | None, Query()] = None,
+) -> ReleaseOut:
+    """Moves a release to another channel, or words its notes anew. What is rolled out goes on."""
+    said = change.model_dump(exclude_none=True)
+    async with cloud.db.write() as session:
+        release = await find_release(session, await find(session, caller, pk), version, board)
+        for field, value in said.items():
+            setattr(release, field, value)
+        await audit.record(session, caller, "release.change", f"{pk}/{version}", cloud.now(), **said)
+        shown = await out(session, release)
+    cloud.hub.publish(release.tenant_id, Event("release", release.id))
+    return shown
+
+
+@router.get("/{version}/fit")
+async def fit_release(
+    cloud: Cloud, caller: Viewer, pk: Name, version: Version, board: Annotated[Name | None, Query()] = None
+) -> ReleaseFit:
+    """What the release is to each kind of board in use: whether it runs there, and which package is taken."""
+    async with cloud.db.read() as session:
+        release = await find_release(session, await find(session, caller, pk), version, board)
+        return ReleaseFit(boards=await fit.look(session, release))
 
 
 @router.post("/{version}/retry")

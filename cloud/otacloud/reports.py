@@ -67,6 +67,7 @@ async def take(cloud: Services, device_id: int, reports: list[ReportIn]) -> list
         for report in sorted(reports, key=lambda r: r.id):
             if report.id not in known:
                 known.add(report.id)
+                cloud.metrics.reports.labels(report.state).inc()
                 rollout_id = await _take_one(session, device, report, cloud.now())
                 if rollout_id is not None:
                     events.append(Event("rollout", rollout_id))

@@ -91,6 +91,7 @@ async def _new(
     group = await find_group(session, product, given.group) if given.group else None
     if given.devices is not None:
         await _refuse_unknown(session, product.id, given.devices)
+    _refuse_channel(release, given)
     same = ("parallel", "per_minute", "start_at", "stop_after_failures", "stop_at_percent", "retry_after")
     rollout = Rollout(
         tenant_id=caller.tenant_id,
@@ -104,11 +105,18 @@ async def _new(
         created_by=caller.title,
         state="draft",
         created_at=now,
-        **given.model_dump(include=set(same)),
+        **given.model_dump(include={*same, "user_applies"}),
     )
     session.add(rollout)
     await session.flush()
     return rollout
+
+
+def _refuse_channel(release: Release, given: RolloutIn) -> None:
+    """What is not for everybody goes to those that are named."""
+    if release.channel != "stable" and given.devices is None and given.group is None:
+        where = f"{release.version} is in the channel {release.channel}"
+        raise refuse("STATE_CONFLICT", f"{where}: name a group or devices, or move it to stable")
 
 
 async def _refuse_unknown(session: AsyncSession, product_id: int, names: list[str]) -> None:

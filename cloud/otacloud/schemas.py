@@ -9,6 +9,8 @@ Version = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\s/\x00
 
 Tag = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,32}$")]
 
+Channel = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")]
+
 Registration = Literal["open", "approval", "closed"]
 Access = Literal["approved", "pending", "revoked"]
 JobState = Literal["queued", "running", "done", "failed"]
@@ -195,6 +197,10 @@ class ProductOut(BaseModel):
     public_key: str = Field(description="X || Y, 128 hex digits: what goes into the firmware.")
 
 
+class ProductList(BaseModel):
+    products: list[ProductOut]
+
+
 class ProductSecret(ProductOut):
     ps: str = Field(description="Product secret, 64 hex digits.")
 
@@ -324,12 +330,43 @@ class ReleaseOut(BaseModel):
     image_sha256: str
     image_size: int
     notes: str
+    channel: str
     created_at: int
     verified_at: int | None = Field(description="When a test device confirmed it.")
     state: ReleaseState = Field(
         description="ready: the full package may be served; deltas may still be on their way."
     )
     jobs: list[JobOut]
+
+
+class ReleaseList(BaseModel):
+    releases: list[ReleaseOut]
+
+
+class ReleaseChange(BaseModel):
+    """Sets what is given and leaves the rest."""
+
+    channel: Channel | None = Field(None, description="Only what is in stable may go to all devices.")
+    notes: str | None = Field(None, max_length=4096)
+
+
+class BoardFit(BaseModel):
+    """What a release is to the boards of one kind that are in use."""
+
+    board: str
+    devices: int
+    problem: Problem | None = Field(description="Why the image cannot run there.")
+    delta: int = Field(description="Devices that will take a delta that is made already.")
+    full: int = Field(description="Devices that will take the full package: no delta, or too little memory.")
+
+
+class ReleaseFit(BaseModel):
+    boards: list[BoardFit]
+
+
+class Health(BaseModel):
+    status: Literal["ok"]
+    schema_revision: str
 
 
 class PhaseIn(BaseModel):
@@ -367,6 +404,9 @@ class RolloutIn(BaseModel):
     stop_at_percent: float = Field(0, ge=0, le=100, description="The same in percent of all boards.")
     retry_after: int = Field(
         300, ge=0, le=604_800, description="Seconds until a board that put it off gets it again."
+    )
+    user_applies: bool = Field(
+        False, description="A board is told, and gets the release once it says that its user agreed."
     )
     draft: bool = Field(False, description="Do not start yet.")
 
@@ -420,6 +460,7 @@ class RolloutOut(BaseModel):
     stop_after_failures: int
     stop_at_percent: float
     retry_after: int
+    user_applies: bool
     created_at: int
     created_by: str
     approved_by: list[str]
@@ -434,3 +475,13 @@ class RolloutOut(BaseModel):
 
 class RolloutDetail(RolloutOut):
     failures: list[TargetOut]
+
+
+class RolloutList(BaseModel):
+    rollouts: list[RolloutOut]
+
+
+class Done(BaseModel):
+    """What a command says that has nothing else to show."""
+
+    done: str

@@ -31,6 +31,30 @@ def user_create(
     return cloud.create_user(schemas.UserIn.model_validate(fields))
 
 
+@calls(user, "whoami")
+def user_whoami(cloud: Client) -> schemas.Me:
+    """Say whom the token stands for.
+
+    Example: driblet user whoami
+    """
+    return cloud.me()
+
+
+@calls(user, "change")
+def user_change(
+    cloud: Client,
+    name: Annotated[str, typer.Argument(help="Name.")],
+    role: Annotated[str | None, typer.Option(help="viewer, operator, manager or owner.")] = None,
+    enable: Annotated[bool, typer.Option("--enable", help="Let a disabled person in again.")] = False,
+) -> schemas.UserOut:
+    """Give a person another role, or let them in again.
+
+    Example: driblet user change ada --role operator
+    """
+    fields = {"role": role, "disabled": False if enable else None}
+    return cloud.change_user(name, schemas.UserChange.model_validate(fields))
+
+
 @calls(user, "list")
 def user_list(cloud: Client) -> schemas.UserList:
     """List the people of the team.

@@ -196,3 +196,85 @@ def _(r: schemas.RolloutDetail) -> None:
         say(f"  {failed.dn}:")
         if failed.error:
             say_problem(failed.error, "    ")
+
+
+@show.register
+def _(done: schemas.Done) -> None:
+    say(done.done)
+
+
+@show.register
+def _(me: schemas.Me) -> None:
+    say(f"{me.kind} {me.name}: {me.role} of {me.tenant}")
+
+
+@show.register
+def _(p: schemas.ProductOut) -> None:
+    say(f"{p.pk}: {p.name}, board {p.board or 'not yet known'}, registration {p.registration}")
+    say(f"signs with {p.kid}, public key {p.public_key}")
+
+
+@show.register
+def _(found: schemas.ProductList) -> None:
+    table = _table("product", "name", "board", "registration")
+    for p in found.products:
+        table.add_row(p.pk, p.name, p.board or "-", p.registration)
+    console.out.print(table)
+
+
+@show.register
+def _(found: schemas.ReleaseList) -> None:
+    table = _table("version", "seq", "board", "channel", "image", "state", "best delta")
+    for r in found.releases:
+        best = min((job.size for job in r.jobs if job.size and job.base_sha256), default=None)
+        table.add_row(r.version, str(r.seq), r.board, r.channel, size(r.image_size), r.state, size(best))
+    console.out.print(table)
+
+
+@show.register
+def _(found: schemas.ReleaseFit) -> None:
+    for fit in found.boards:
+        verdict = f"{fit.delta} take a delta, {fit.full} the full package"
+        said = "it does not run there" if fit.problem else verdict
+        say(f"{fit.board}: {fit.devices} devices, {said}")
+        if fit.problem:
+            say_problem(fit.problem, "  ")
+
+
+@show.register
+def _(found: schemas.RolloutList) -> None:
+    table = _table("", "version", "state", "confirmed", "failed", "of", "why")
+    for r in found.rollouts:
+        count = r.counts
+        numbers = (str(count.confirmed), str(count.failed), str(r.total))
+        table.add_row(str(r.id), r.version, r.state, *numbers, r.why)
+    console.out.print(table)
+
+
+@show.register
+def _(channel: schemas.ChannelOut) -> None:
+    off = ", disabled" if channel.disabled else ""
+    say(f"{channel.id} {channel.kind} {channel.target}: {', '.join(channel.kinds)}{off}")
+
+
+@show.register
+def _(made: schemas.ChannelSecret) -> None:
+    show.dispatch(schemas.ChannelOut)(made)
+    if made.secret:
+        say(f"secret {made.secret}")
+
+
+@show.register
+def _(found: schemas.ChannelList) -> None:
+    for channel in found.channels:
+        show(channel)
+
+
+@show.register
+def _(found: schemas.AlarmList) -> None:
+    for alarm in found.alarms:
+        seen = f", seen by {alarm.acknowledged_by}" if alarm.acknowledged_by else ""
+        say(f"{alarm.id} {moment(alarm.created_at)} {alarm.kind}{seen}")
+        say(f"  {alarm.text}")
+        for sent in alarm.deliveries:
+            say(f"  {sent.target}: {sent.state} {sent.problem}".rstrip())

@@ -71,14 +71,16 @@ class Fleet:
         board.says |= {"image_sha256": self.new, "version": "1.1.0", "seq": self.seq}
 
 
-async def join(http: httpx.AsyncClient, ps: bytes, count: int, old: str) -> list[Board]:
-    boards = [Board(http, "thermostat", f"board-{n:04}") for n in range(count)]
+async def join(service: Any, count: int, old: str) -> list[Board]:
+    """Boards from a factory's list, each with a secret of its own, logged in."""
+    boards = [Board(service.http, "thermostat", f"board-{n:04}", os.urandom(32)) for n in range(count)]
+    rows = "".join(f"{board.dn},{board.ds.hex()}\n" for board in boards)
+    await service.call("POST", f"{PK}/devices/import", content=f"dn,ds\n{rows}")
     turn = asyncio.Semaphore(32)
 
     async def come(board: Board) -> None:
         async with turn:
             board.says |= {"image_sha256": old, "seq": 1}
-            assert (await board.register(ps)).status_code == 200
             assert (await board.login()).status_code == 200
             await board.poll()
 
@@ -109,24 +111,31 @@ async def lost(service: Any, fleet: Fleet) -> int:
     return missing
 
 
+def say(text: str) -> None:
+    print(time.strftime("%H:%M:%S"), text, file=sys.stderr, flush=True)
+
+
 async def story(folder: Path, count: int, interval: float, kill: bool) -> dict[str, Any]:
     """Registers `count` boards, rolls a release out in phases, kills the service in the middle."""
     from tests.cloud.test_server import serving
 
     async with serving(folder) as first:
         token = first.token
-        product = await first.call("POST", "/products", json={"pk": "thermostat"})
+        await first.call("POST", "/products", json={"pk": "thermostat"})
         old = await release(first, "1.0.0", image(b"old", 65_536))
-        boards = await join(first.http, bytes.fromhex(product["ps"]), count, old["image_sha256"])
+        say(f"{count} boards come in")
+        boards = await join(first, count, old["image_sha256"])
         new = await release(first, "1.1.0", image(b"new", 65_536))
         fleet = Fleet(boards, new["image_sha256"], new["seq"], interval)
         started = time.monotonic()
+        say("the rollout starts")
         body = {"version": "1.1.0", "phases": [{"percent": 1}, {"percent": 10}]}
         await first.call("POST", f"{PK}/rollouts", json=body)
         living = [asyncio.create_task(fleet.live(board)) for board in boards]
         killed_at = await wait_for(first, living, count * 3 // 10) if kill else None
         if not kill:
             return await end(first, fleet, living, started, None)
+        say(f"SIGKILL after {killed_at} confirmed, {time.monotonic() - started:.0f} s")
         await first.end(signal.SIGKILL)
     async with serving(folder, token) as second:
         for board in boards:

@@ -1,13 +1,15 @@
 """Alarms reach real receivers, again and again until they arrive."""
 
-import asyncio
 import hashlib
 import hmac
 import json
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import Envelope
 from otacloud import deliveries
 from pydantic import SecretStr
 
@@ -95,36 +97,30 @@ async def test_given_up_in_the_end(fleet: Fleet, clock: Clock) -> None:
     assert delivery["state"] == "failed"
 
 
-class MailServer:
-    """Enough of SMTP (RFC 5321) to take a message."""
+class Mailbox:
+    """What aiosmtpd, a real SMTP server, hands over."""
 
     def __init__(self) -> None:
         self.mail = b""
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"220 here\r\n")
-        while line := await reader.readline():
-            word = line.split()[0].upper() if line.split() else b""
-            if word == b"DATA":
-                writer.write(b"354 go on\r\n")
-                self.mail = await reader.readuntil(b"\r\n.\r\n")
-            writer.write(b"221 bye\r\n" if word == b"QUIT" else b"250 ok\r\n")
-            if word == b"QUIT":
-                break
-        writer.close()
+    async def handle_DATA(self, _server: object, _session: object, envelope: Envelope) -> str:
+        self.mail = envelope.original_content or b""
+        return "250 OK"
 
 
 @pytest.fixture
-async def mailbox(service: Service) -> AsyncIterator[MailServer]:
-    made = MailServer()
-    server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
+def mailbox(service: Service) -> Iterator[Mailbox]:
+    made = Mailbox()
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    controller = Controller(made, hostname="127.0.0.1", port=port)
+    controller.start()
     service.cloud.settings.smtp_url = SecretStr(f"smtp://127.0.0.1:{port}")
     yield made
-    server.close()
+    controller.stop()
 
 
-async def test_mail(fleet: Fleet, mailbox: MailServer) -> None:
+async def test_mail(fleet: Fleet, mailbox: Mailbox) -> None:
     service = fleet.service
     body = {"kind": "email", "target": "ops@example.com", "kinds": ["rollout.stopped"]}
     assert (await service.call("POST", "/channels", 201, json=body))["secret"] is None

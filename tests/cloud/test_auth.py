@@ -14,6 +14,7 @@ BODIES: dict[str, Any] = {
     "PATCH /api/v1/products/{pk}": {"name": "taken"},
     "POST /api/v1/products/{pk}/devices": {"dn": "new"},
     "PATCH /api/v1/products/{pk}/devices/{dn}": {"tags": ["eu"]},
+    "PATCH /api/v1/products/{pk}/releases/{version}": {"channel": "beta"},
     "POST /api/v1/products/{pk}/groups": {"name": "beta"},
     "PATCH /api/v1/products/{pk}/groups/{name}": {"poll_interval": 10},
     "POST /api/v1/products/{pk}/rollouts": {"version": "1.0.0"},

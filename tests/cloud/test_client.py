@@ -14,7 +14,7 @@ from otacloud.app import build_services, create_app, prepare
 from otacloud.cli import app as cli
 from otacloud.client import Client
 from otacloud.settings import Settings
-from otaspec.errors import OtaError
+from otaspec.errors import OtaError, code, error
 from typer.testing import CliRunner
 
 from tests.cloud.engines import QuickEngine
@@ -129,6 +129,52 @@ def test_people_tokens_and_audit(url: str) -> None:
     assert "revoked" in run(url, "token", "revoke", str(made["id"]))
     assert "token.revoke" in run(url, "audit", "list")
     assert "whole" in run(url, "audit", "check")
+
+
+def test_every_noun_can_be_listed_and_changed(url: str, tmp_path: Path) -> None:
+    path = tmp_path / "image.bin"
+    path.write_bytes(image(b"three"))
+    run(url, "product", "create", "--pk", "valve")
+    here = ("-p", "valve")
+    assert "valve" in run(url, "product", "list")
+    changed = json.loads(run(url, "product", "change", "valve", "--silent-after", "600", "--json"))
+    assert changed["silent_after"] == 600
+    run(url, "release", "upload", str(path), *here, "-v", "3.0.0", "--channel", "beta", "--wait")
+    assert "beta" in run(url, "release", "list", *here)
+    assert "full" in run(url, "release", "show", "3.0.0", *here, "--watch")
+    assert run(url, "release", "fit", "3.0.0", *here) == ""
+    moved = json.loads(run(url, "release", "change", "3.0.0", *here, "--channel", "stable", "--json"))
+    assert moved["channel"] == "stable"
+    run(url, "group", "create", "beta", *here)
+    assert "for tests" in run(url, "group", "change", "beta", *here, "--test")
+    assert "is deleted" in run(url, "group", "delete", "beta", *here)
+    run(url, "rollout", "create", *here, "-v", "3.0.0", "--draft", "--user-applies")
+    assert "draft" in run(url, "rollout", "list", *here)
+    made = json.loads(run(url, "channel", "create", "ops@example.com", "--kind", "job.failed", "--json"))
+    assert "ops@example.com" in run(url, "channel", "list")
+    assert "is disabled" in run(url, "channel", "disable", str(made["id"]))
+    assert run(url, "alarm", "list") == ""
+    assert "token admin: owner" in run(url, "user", "whoami")
+    assert "0 of 0" in run(url, "device", "list", *here, "--access", "pending")
+
+
+def test_watching_outlives_a_server_that_is_away(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(url, "product", "create", "--pk", "away")
+    asked = 0
+    real = Client.device
+
+    def device(self: Client, pk: str, dn: str) -> schemas.DeviceDetail:
+        nonlocal asked
+        asked += 1
+        if asked < 3:
+            raise error(code("SERVER_UNREACHABLE"), "gone")
+        return real(self, pk, dn).model_copy(update={"state": "confirmed"})
+
+    run(url, "device", "create", "hall", "-p", "away")
+    monkeypatch.setattr("otacloud.client.time.sleep", lambda seconds: None)
+    monkeypatch.setattr(Client, "device", device)
+    assert "confirmed" in run(url, "device", "show", "hall", "-p", "away", "--watch")
+    assert asked == 3
 
 
 def test_recover_on_the_servers_machine(tmp_path: Path) -> None:
