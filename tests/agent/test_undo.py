@@ -36,6 +36,7 @@ async def updated(folder: Path, service: Service, old: bytes = OLD) -> Station:
     return board
 
 
+@pytest.mark.slow
 async def test_undo_and_redo_without_a_download(tmp_path: Path) -> None:
     with Service() as service:
         board = await updated(tmp_path, service)
@@ -49,7 +50,9 @@ async def test_undo_and_redo_without_a_download(tmp_path: Path) -> None:
             assert board.runs() == slot
             assert service.sent - sent < 8000  # instruction, polls and reports
         assert (board.wear("ota_0"), board.wear("ota_1")) == wear
-    assert service.states()[:3] == ["downloading", "verifying", "rebooting"]
+    # The report of update 7 may come once more: its answer was cut off with the board's power.
+    undone = [r["state"] for r in service.reports if r["seq"] == 8 and r["code"] == 0]
+    assert list(dict.fromkeys(undone))[:3] == ["downloading", "verifying", "rebooting"], undone
     assert service.polls[-1]["version"] == "1.1.0"
     assert service.polls[-1]["kept"]
 

@@ -41,6 +41,7 @@ def polls(number: int) -> Callable[[Station], bool]:
     return lambda s: len(s.service.polls) >= number
 
 
+@pytest.mark.slow
 async def test_nothing_happens_before_start_and_check_now_asks_at_once(tmp_path: Path) -> None:
     text = """
 ota = Updates(inventory=lambda: {"room": 7, "board": "mine"}, on_progress=lambda s: say(seen=s["state"]))

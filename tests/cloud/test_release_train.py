@@ -8,6 +8,8 @@ from otacloud import auth
 from tests.cloud.kit import Clock, Service
 from tests.cloud.test_rollouts import SELF_TEST_FAILED, Fleet
 
+pytestmark = pytest.mark.slow
+
 PK = "/products/thermostat"
 
 

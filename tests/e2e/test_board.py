@@ -180,6 +180,7 @@ async def test_a_console_log_is_kept(tmp_path: Path) -> None:
     assert "hello" in board.log.read_text().splitlines()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [8])
 async def test_a_fleet(tmp_path: Path, count: int) -> None:
     bundle = program(tmp_path, "machine.reset()", HANG, "machine.reset()")

@@ -26,6 +26,7 @@ async def test_an_uncut_update_and_its_operations(folder: Path) -> None:
     assert base.bytes == len(bench.package("image"))
 
 
+@pytest.mark.slow
 async def test_cuts_are_judged_and_counted(folder: Path) -> None:
     update = bench.update(folder / "cuts")
     base = await lab.survey(runtime.find(), update)
@@ -37,6 +38,7 @@ async def test_cuts_are_judged_and_counted(folder: Path) -> None:
     assert max(v.extra_bytes for v in verdicts) <= 4096 + 1024
 
 
+@pytest.mark.slow
 async def test_a_double_cut_cuts_twice(folder: Path) -> None:
     update = bench.update(folder / "double")
     base = await lab.survey(runtime.find(), update)
@@ -100,6 +102,7 @@ def test_a_summary_counts_what_went_wrong() -> None:
     assert [found[n] for n in ("runs", "bricks", "unmonitored", "not_converged", "wrong")] == [6, 1, 1, 1, 2]
 
 
+@pytest.mark.slow
 async def test_a_proof_goes_on_where_it_was_stopped(folder: Path) -> None:
     update = bench.update(folder / "store")
     base = await lab.survey(runtime.find(), update)

@@ -94,6 +94,7 @@ def test_what_is_here_is_not_fetched_again() -> None:
     assert transport.fetched == [0, CHUNK_SIZE, 4 * CHUNK_SIZE]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cpu", CPUS)
 def test_a_decoder_goes_on_at_each_block(cpu: int) -> None:
     """Reading only the chunks that it needs: PATCH.md 13."""

@@ -16,6 +16,8 @@ from otaspec import boot, rules
 from tests.spec.slots_page import table
 from tests.spec.torn_model import OUTCOMES, STARTS, Broken, Explorer, Run, Setting, hole, start, unmonitored
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).parent
 SPEC = HERE.parents[1] / "bootloader_spec"
 STOCK = {"variant": boot.STOCK, "split": True}
