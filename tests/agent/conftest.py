@@ -1,6 +1,6 @@
 """The agent under real MicroPython."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -26,3 +26,14 @@ def device() -> Device:
         return done.stdout
 
     return run
+
+
+@pytest.fixture(autouse=True)
+def produced(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test that is marked with codes has made a board say them."""
+    from .station import HEARD
+
+    HEARD.clear()
+    yield
+    marked = {number for mark in request.node.iter_markers("codes") for number in mark.args}
+    assert not marked - HEARD

@@ -14,7 +14,7 @@ from otadiff.sign import Signer
 from otasim import files, parts, sim
 from otasim.board import Board, Event, Options
 from otasim.faults import NONE, Faults
-from otaspec import cose, partition
+from otaspec import cose, errors, partition
 from otaspec import manifest as manifests
 from otaspec.image import LINUX_HOST
 
@@ -22,6 +22,7 @@ from tests.spec.packages import PRIVATE, PUBLIC, sign
 
 from .service import Service
 
+HEARD: set[int] = set()  # codes that boards reported, or named on their consoles, in the present test
 EXAMPLES = Path(__file__).parent.parent.parent / "firmware" / "examples"
 BLINK = linux_host.folder_files(EXAMPLES / "blink")
 
@@ -125,7 +126,16 @@ class Station:
             self.options.setdefault("bundle", sim.bundle_for(runtime.find()))
         self.rows = host.rows
 
-    async def run(
+    async def run(self, *args: Any, **options: Any) -> "Station":
+        """As _run; what was heard of errors is noted."""
+        try:
+            return await self._run(*args, **options)
+        finally:
+            HEARD.update(report["code"] for report in self.service.reports)
+            words = {word.rstrip(":,") for line in self.console() for word in line.split()}
+            HEARD.update(code for code, name in errors.TABLE.items() if name in words)
+
+    async def _run(
         self, until: Callable[["Station"], bool], faults: Faults = NONE, seconds: float = 30
     ) -> "Station":
         """Switch the board on until `until` holds; AssertionError with its story where it never does."""

@@ -41,16 +41,19 @@ def app(call: str, label: str, when: str = "True", then: str = "broken()") -> di
     return {"app.py": BREAK.format(call=call, label=label, when=when, then=then).encode()}
 
 
+def case(code: int, files: dict[str, bytes], name: str) -> object:
+    return pytest.param(files, code, id=name, marks=pytest.mark.codes(code))
+
+
 @pytest.mark.parametrize(
     ("files", "code"),
     [
-        (app("ioctl", "ota_1", "args[0] == 6"), 401),
-        (app("writeblocks", "ota_1"), 402),
-        (app("writeblocks", "ota_1", then="None"), 403),
-        (app("writeblocks", "otadata"), 406),
-        ({"app.py": BREAK_NVS.encode()}, 404),
+        case(401, app("ioctl", "ota_1", "args[0] == 6"), "erase"),
+        case(402, app("writeblocks", "ota_1"), "write"),
+        case(403, app("writeblocks", "ota_1", then="None"), "read-back"),
+        case(406, app("writeblocks", "otadata"), "arm"),
+        case(404, {"app.py": BREAK_NVS.encode()}, "nvs"),
     ],
-    ids=["erase", "write", "read-back", "arm", "nvs"],
 )
 async def test_hardware_that_fails_is_told_and_the_board_stays(
     tmp_path: Path, files: dict[str, bytes], code: int
@@ -65,6 +68,7 @@ async def test_hardware_that_fails_is_told_and_the_board_stays(
     assert board.slot(0, len(old)) == old
 
 
+@pytest.mark.codes(401)
 async def test_a_sector_that_does_not_erase(tmp_path: Path) -> None:
     old, new = image("1.0.0"), image("1.1.0")
     with Service() as service:
@@ -75,6 +79,7 @@ async def test_a_sector_that_does_not_erase(tmp_path: Path) -> None:
     assert board.runs() == "ota_0"
 
 
+@pytest.mark.codes(408)
 async def test_a_confirmation_that_never_holds(tmp_path: Path) -> None:
     # Nothing that the new release writes to otadata arrives.
     old, new = image("1.0.0"), image("1.1.0", app("writeblocks", "otadata", then="None"))
@@ -85,6 +90,7 @@ async def test_a_confirmation_that_never_holds(tmp_path: Path) -> None:
     assert board.runs() == "ota_0"
 
 
+@pytest.mark.codes(505)
 async def test_power_that_goes_in_every_trial(tmp_path: Path) -> None:
     old, new = image("1.0.0"), image("1.1.0")
     cut = [0]
@@ -104,6 +110,7 @@ async def test_power_that_goes_in_every_trial(tmp_path: Path) -> None:
     assert board.runs() == "ota_0"
 
 
+@pytest.mark.codes(506)
 async def test_an_image_that_no_bootloader_takes(tmp_path: Path) -> None:
     old, new = image("1.0.0"), bytearray(image("1.1.0"))
     new[12] ^= 1  # another chip
@@ -114,6 +121,7 @@ async def test_an_image_that_no_bootloader_takes(tmp_path: Path) -> None:
     assert [e.kind for e in board.events].count("boot") == 1
 
 
+@pytest.mark.codes(208)
 async def test_an_image_that_is_older_in_security(tmp_path: Path) -> None:
     plain = image("1.0.0")
     segment = plain[32 : 32 + int.from_bytes(plain[28:32], "little")]
@@ -125,7 +133,13 @@ async def test_an_image_that_is_older_in_security(tmp_path: Path) -> None:
         await board.run(reported("failed", 208))
 
 
-@pytest.mark.parametrize(("gone", "code"), [("ota_1", 405), ("otadata", 409)])
+@pytest.mark.parametrize(
+    ("gone", "code"),
+    [
+        pytest.param("ota_1", 405, marks=pytest.mark.codes(405)),
+        pytest.param("otadata", 409, marks=pytest.mark.codes(409)),
+    ],
+)
 async def test_a_board_that_can_never_be_updated_says_so(tmp_path: Path, gone: str, code: int) -> None:
     old = image("1.0.0")
     with Service() as service:
@@ -134,6 +148,7 @@ async def test_a_board_that_can_never_be_updated_says_so(tmp_path: Path, gone: s
         await board.run(reported("failed", code))
 
 
+@pytest.mark.codes(407)
 async def test_a_heap_that_is_too_small_for_the_decoder(tmp_path: Path) -> None:
     eater = b"""
 import asyncio

@@ -168,6 +168,7 @@ def hostile(release: Release) -> dict[str, tuple[int, bytes]]:
     }
 
 
+@pytest.mark.codes(112, 113, 115)
 async def test_hostile_chunks(tmp_path: Path, release: Release) -> None:
     """Each ends in its own code; nothing boots from the slot; then a good one goes through."""
     cases = hostile(release)

@@ -95,6 +95,7 @@ async def test_later_at_every_point_outlives_a_power_cut(tmp_path: Path) -> None
     assert put_off >= {"before download", "after apply", "before arm"}
 
 
+@pytest.mark.codes(410)
 async def test_fail_before_the_reset_is_reported_and_changes_nothing(tmp_path: Path) -> None:
     with Service() as service:
         board = Station(tmp_path, service, OLD)

@@ -2,6 +2,7 @@
 
 import json
 import ssl
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 import trustme
 from otasim.faults import Faults
 from otasim.link import Link
+from otaspec import errors
 
 from .service import Answer, Misbehaviour, Service
 from .station import Station, delta, full, image, reported
@@ -35,6 +37,7 @@ def heard(code: int) -> Callable[[Station], bool]:
     return lambda s: any(r["code"] == code for r in s.service.reports)
 
 
+@pytest.mark.codes(301)
 @pytest.mark.parametrize("package", [full(NEW), delta(OLD, NEW)], ids=["full", "delta"])
 async def test_a_download_that_breaks_goes_on_where_it_was(tmp_path: Path, package: bytes) -> None:
     with Service() as service:
@@ -51,6 +54,7 @@ async def test_a_download_that_breaks_goes_on_where_it_was(tmp_path: Path, packa
     assert heard(301)(board)
 
 
+@pytest.mark.codes(307)
 async def test_a_package_that_changes_under_its_name_is_left(tmp_path: Path) -> None:
     with Service() as service:
         async with Link("127.0.0.1", service.port) as link:
@@ -66,6 +70,7 @@ async def test_a_package_that_changes_under_its_name_is_left(tmp_path: Path) -> 
     assert heard(307)(board)
 
 
+@pytest.mark.codes(306)
 async def test_a_download_that_trickles_is_given_up_and_resumed(tmp_path: Path) -> None:
     with Service() as service:
         async with Link("127.0.0.1", service.port) as link:
@@ -95,6 +100,7 @@ async def test_a_final_report_is_kept_over_reboots_and_told_once(tmp_path: Path)
     assert len(set(ids)) == len(ids)
 
 
+@pytest.mark.codes(310)
 async def test_an_answer_without_the_right_mac_is_not_heeded(tmp_path: Path) -> None:
     def forged(service: Service, body: bytes) -> Answer:
         status, _, raw = service._poll(json.loads(body), {"Authorization": "Bearer kitchen"})
@@ -112,13 +118,16 @@ async def test_an_answer_without_the_right_mac_is_not_heeded(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("path", "status", "name"),
     [
-        ("/v1/challenge", 500, "HTTP_STATUS"),
-        ("/v1/login", 401, "LOGIN_REFUSED"),
-        ("/v1/register", 409, "ALREADY_REGISTERED"),
-        ("/v1/register", 202, "APPROVAL_PENDING"),
-        ("/v1/poll", 429, "SERVER_BUSY"),
-        ("/v1/poll", 200, "ANSWER_MAC_WRONG"),
-        ("/v1/login", 200, "ANSWER_INVALID"),
+        pytest.param(*case, marks=pytest.mark.codes(errors.code(case[2])))
+        for case in (
+            ("/v1/challenge", 500, "HTTP_STATUS"),
+            ("/v1/login", 401, "LOGIN_REFUSED"),
+            ("/v1/register", 409, "ALREADY_REGISTERED"),
+            ("/v1/register", 202, "APPROVAL_PENDING"),
+            ("/v1/poll", 429, "SERVER_BUSY"),
+            ("/v1/poll", 200, "ANSWER_MAC_WRONG"),
+            ("/v1/login", 200, "ANSWER_INVALID"),
+        )
     ],
 )
 async def test_what_a_server_may_say(tmp_path: Path, path: str, status: int, name: str) -> None:
@@ -167,3 +176,32 @@ async def test_a_board_without_network_goes_on_when_it_is_back(tmp_path: Path) -
                 await board.run(lambda s: bool(s.service.polls), Faults(), seconds=3)
             link.up = True
             await board.run(reported("confirmed"))
+
+
+@pytest.mark.codes(302)
+async def test_a_server_that_says_nothing_is_given_up(tmp_path: Path) -> None:
+    def asleep(_: Service, __: bytes) -> None:
+        time.sleep(1.5)
+
+    with Service() as service:
+        service.instead["/v1/challenge"] = asleep
+        board = Station(tmp_path, service, OLD, {"timeout": 1})
+        await board.run(lambda s: any("SERVER_TIMEOUT" in line for line in s.console()))
+
+
+@pytest.mark.codes(303)
+async def test_a_server_of_another_ca_is_refused_by_name(tmp_path: Path) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    trustme.CA().issue_cert("localhost").configure_cert(context)
+    with Service(context=context) as service:
+        board = Station(tmp_path, service, OLD, {"ca": trustme.CA().cert_pem.bytes()})
+        await board.run(lambda s: any("TLS_REFUSED" in line for line in s.console()))
+        assert not service.calls
+
+
+@pytest.mark.codes(311)
+async def test_plain_http_is_refused_by_name(tmp_path: Path) -> None:
+    app = b"async def main(agent):\n    agent.log._echo = True\n"
+    with Service() as service:
+        board = Station(tmp_path, service, image("1.0.0", {"app.py": app}), {"dev": 0})
+        await board.run(lambda s: any("PLAIN_HTTP_REFUSED" in line for line in s.console()))

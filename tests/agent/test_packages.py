@@ -105,6 +105,7 @@ async def _offer_each(board: Station, cases: dict[str, tuple[int, bytes]]) -> di
     return found
 
 
+@pytest.mark.codes(*(code for code, _ in REFUSED.values()))
 async def test_what_is_refused_before_the_first_write(tmp_path: Path) -> None:
     with Service() as service:
         board = Station(tmp_path, service, OLD)
@@ -116,6 +117,7 @@ async def test_what_is_refused_before_the_first_write(tmp_path: Path) -> None:
         assert board.erases() == erases
 
 
+@pytest.mark.codes(*(code for code, _ in SEEN_LATER.values()))
 async def test_what_is_seen_when_the_payload_came(tmp_path: Path) -> None:
     with Service() as service:
         board = Station(tmp_path, service, OLD)

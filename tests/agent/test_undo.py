@@ -57,6 +57,7 @@ async def test_undo_and_redo_without_a_download(tmp_path: Path) -> None:
     assert service.polls[-1]["kept"]
 
 
+@pytest.mark.codes(204, 206, 208, 213)
 @pytest.mark.slow
 async def test_what_is_not_undone(tmp_path: Path) -> None:
     """Another image than the one before; one that was changed; one older in security; before any update."""

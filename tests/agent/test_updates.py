@@ -88,6 +88,7 @@ async def main(agent):
     assert int(service.ranges[-1][6:-1]) > 20_000
 
 
+@pytest.mark.codes(701)
 @pytest.mark.slow
 async def test_a_deferral_outlives_a_reboot(tmp_path: Path) -> None:
     text = """
@@ -114,6 +115,7 @@ async def main(agent):
     assert [r["state"] for r in service.reports].count("deferred") <= 2  # once in each run
 
 
+@pytest.mark.codes(702)
 @pytest.mark.slow
 async def test_force_goes_over_window_consent_and_deferral(tmp_path: Path) -> None:
     text = """
@@ -161,6 +163,7 @@ async def main(agent):
     assert said("full", True)(board)
 
 
+@pytest.mark.codes(703)
 @pytest.mark.slow
 async def test_a_metered_network_never_takes_a_full_image_by_itself(tmp_path: Path) -> None:
     text = """
