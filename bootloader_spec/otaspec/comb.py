@@ -48,8 +48,8 @@ def is_of(table: bytes, public: bytes) -> bool:
     return len(table) == TABLE_SIZE and bytes(table[TABLE_SIZE // 2 : TABLE_SIZE // 2 + 64]) == bytes(public)
 
 
-def sum_of(u1: int, u2: int, table: bytes) -> tuple:
-    """u1 G + u2 Q, Jacobian, with make_table's points."""
+def sum_of(u1: int, u2: int, table: bytes) -> "generator":
+    """u1 G + u2 Q, Jacobian, with make_table's points; yields what there is, at last the sum."""
     acc = (1, 1, 0)
     for column in range(_COLUMNS - 1, -1, -1):
         acc = double(acc)
@@ -61,4 +61,5 @@ def sum_of(u1: int, u2: int, table: bytes) -> tuple:
             if j:
                 at = half + 64 * (j - 1)
                 acc = add(acc, (number(table, at), number(table, at + 32)))
-    return acc
+        if not column & 7:
+            yield acc

@@ -62,19 +62,27 @@ def open_package(head: bytes, keys: object) -> Manifest:
 
     `keys.find(kid)` returns a keyset.Key or raises KEY_UNKNOWN or KEY_REVOKED.
     """
+    for manifest in open_steps(head, keys):
+        pass
+    return manifest
+
+
+def open_steps(head: bytes, keys: object) -> "generator":
+    """As open_package, in small steps for those who have others to run: yields None, at last the Manifest."""
     size = manifests.size_of(head[: manifests.HEAD_SIZE])
     end = manifests.HEAD_SIZE + size
     if len(head) < end:
         raise error(_PACKAGE_TRUNCATED, "%d bytes of the manifest's %d" % (len(head), end))
     signed = cose.split(memoryview(head)[manifests.HEAD_SIZE : end])
     key = keys.find(signed.kid)
-    signed.verify(key.public, key.table)
+    for _ in signed.steps(key.public, key.table):
+        yield None
     manifest = manifests.decode(signed.payload)
     if key.product and key.product != manifest.product:
         raise error(_KEY_UNKNOWN, "a key of product " + key.product)
     manifest.digest = signed.digest
     manifest.payload_offset = end
-    return manifest
+    yield manifest
 
 
 def check(manifest: Manifest, board: Board) -> None:

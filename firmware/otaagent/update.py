@@ -186,7 +186,8 @@ class Update:
         self.at = len(head)
         self.signed = bytes(memoryview(head)[manifests.HEAD_SIZE :])
         gc.collect()
-        m = verify.open_package(head, self.agent.keys)
+        for m in verify.open_steps(head, self.agent.keys):
+            await asyncio.sleep_ms(0)
         self.manifest = m
         self.about["seq"], self.about["version"] = m.seq, m.version
         verify.check(m, self._facts(m))

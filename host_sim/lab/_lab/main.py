@@ -133,15 +133,17 @@ def remember_signatures() -> None:
     """
     from otaspec import p256
 
-    known, verify = {}, p256.verify
+    known, steps = {}, p256.steps
 
     def remembered(*args):
         key = tuple([bytes(a) if isinstance(a, (bytes, bytearray, memoryview)) else 0 for a in args])
         if key not in known:
-            known[key] = verify(*args)
-        return known[key]
+            for found in steps(*args):
+                pass
+            known[key] = found
+        yield known[key]
 
-    p256.verify = remembered
+    p256.steps = remembered
 
 
 def main() -> None:
