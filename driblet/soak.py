@@ -60,8 +60,15 @@ class Life:
             **{"seed": seed, "days": DAYS, "seconds": round(seconds, 1), "polls": self.total("polls")},
             **{"boots": self.total("boots"), "power_cuts": self.total("cuts")},
             **{"network_faults": self.total("faults"), "flash_operations": self.total("operations")},
-            **{"bricks": sum(row["outcome"] != "ok" for row in self.rows), "violations": self.total("violations")},
-            **{"releases": offered, "confirmed": self._ended("confirmed"), "reverted": self._ended("reverted")},
+            **{
+                "bricks": sum(row["outcome"] != "ok" for row in self.rows),
+                "violations": self.total("violations"),
+            },
+            **{
+                "releases": offered,
+                "confirmed": self._ended("confirmed"),
+                "reverted": self._ended("reverted"),
+            },
             **{"final_reports_once": once, "unexpected_ends": wrong, "sent_again": self.total("twice")},
             **{"heap_growth_bytes": self.growth(), "longest_uptime_hours": self._uptime()},
         }

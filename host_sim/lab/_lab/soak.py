@@ -6,6 +6,7 @@ flash and the protocol are real; time and the sockets are not (as everywhere in 
 
 import gc
 import json
+import os
 import sys
 import time
 from binascii import hexlify, unhexlify
@@ -19,7 +20,12 @@ from _lab import clockwork, ends, server, world
 
 _UNREACHABLE, _TIMEOUT = 301, 302
 _FINAL = ("confirmed", "reverted", "failed")
-_APPS = {"good": "app_good", "self_test": "app_self_test", "import": "app_import", "hang_late": "app_hang_late"}
+_APPS = {
+    "good": "app_good",
+    "self_test": "app_self_test",
+    "import": "app_import",
+    "hang_late": "app_hang_late",
+}
 _SAMPLE = 240  # polls between two looks at the heap: four hours
 _FIRST = 60  # polls of an uptime before the first look: an hour
 
@@ -92,7 +98,9 @@ class Cloud(server.Server):
             base = doc["image_sha256"] if doc["image_sha256"] in packages else ""
             path, size = packages[base]
             offer = {name: release[name] for name in ("seq", "version")}
-            offer.update({"rollout": release["seq"], "url": "/v1/packages/" + path.split("/")[-1], "size": size})
+            offer.update(
+                {"rollout": release["seq"], "url": "/v1/packages/" + path.split("/")[-1], "size": size}
+            )
             offer["etag"] = '"%s"' % path.split("/")[-1]
             self.offered = max(self.offered, release["seq"])
         body = json.dumps({"time": time.time(), "poll_interval": 60, "update": offer}).encode()
@@ -181,7 +189,7 @@ class Soak:
                 self.gate.power_on()
                 self.plan_cuts()
                 row, image = self.loader.run()
-                running = hexlify(self.loader.digest(row, image)).decode()
+                running = hexlify(self.loader.digest(row, image.size)).decode()
                 rtc[layout.W_RUNNING] = self.loader.rows.index(row)
                 rtc[layout.W_WDT_TIMEOUT] = 8000
                 self.firmware(self.job["images"].get(running, "unknown"))
@@ -258,8 +266,9 @@ class Soak:
     def said(self, outcome: str, rtc) -> dict:
         row = self.world.partitions
         flash = self.job["flash"]
-        with open(flash, "wb") as file:
+        with open(flash + ".new", "wb") as file:  # the old one is what is mapped
             file.write(self.world.flash.window(0, self.job["flash_size"]))
+        os.rename(flash + ".new", flash)
         cloud = self.cloud
         return {
             "outcome": outcome, "boots": self.boots, "cuts": self.cuts, "polls": cloud.polls, "faults": cloud.faults,
