@@ -47,6 +47,10 @@ story: setup  ## a browser and simulated boards: the whole story, docs/screensho
 prove: setup  ## the long proof (<= 90 minutes, goes on where it was stopped): docs/reliability.md
 	$(PY) -m driblet.reliability $(if $(ONLY),--only "$(ONLY)")
 
+# SEED=n tries another life
+soak: setup  ## thirty simulated days of a board: rollouts, a bad network, power cuts (<= 5 minutes)
+	$(PY) -m driblet.soak $(if $(SEED),--seed $(SEED))
+
 fuzz: setup  ## over a million mutated patches over the decoders (20 minutes); FUZZ="count seed"
 	$(PY) -m tests.spec.fuzz $(FUZZ)
 
@@ -79,5 +83,5 @@ build/bench/.stamp: bench/requirements.txt
 clean:  ## remove what was built
 	rm -rf build .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help setup demo check test story prove fuzz fix docs lock bench bench-cloud fleet clean
+.PHONY: help setup demo check test story prove soak fuzz fix docs lock bench bench-cloud fleet clean
 .DEFAULT_GOAL := help

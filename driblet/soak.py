@@ -1,7 +1,7 @@
 """`make soak`: thirty days of one board's life in a few minutes: docs/benchmarks/soak.json.
 
-Agent, bootloader, flash and protocol are real; time is simulated and the sockets are not there (the fault lab). The
-same seed gives the same life. Ten pieces of three days; between two of them the power is off for a moment.
+Agent, bootloader, flash and protocol are real; time is simulated and the sockets are not there (the fault
+lab). The same seed gives the same life. Ten pieces of three days; between two of them the power goes.
 """
 
 import argparse
@@ -111,7 +111,7 @@ def release(folder: Path, number: int, at: int) -> dict[str, Any]:
     return {"seq": number, "version": f"1.{number}.0", "at": at, "packages": packages}
 
 
-def job(base: Any, folder: Path, piece: int, last_report: int, seed: int) -> dict[str, Any]:
+def job(base: dict[str, Any], folder: Path, piece: int, last_report: int, seed: int) -> dict[str, Any]:
     numbers = range(piece * PER_PIECE + 1, (piece + 1) * PER_PIECE + 1)
     seconds = PIECE * 86400
     step = seconds // PER_PIECE

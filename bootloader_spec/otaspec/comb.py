@@ -48,7 +48,7 @@ def is_of(table: bytes, public: bytes) -> bool:
     return len(table) == TABLE_SIZE and bytes(table[TABLE_SIZE // 2 : TABLE_SIZE // 2 + 64]) == bytes(public)
 
 
-def sum_of(u1: int, u2: int, table: bytes) -> "generator":
+def sum_of(u1: int, u2: int, table: bytes) -> object:
     """u1 G + u2 Q, Jacobian, with make_table's points; yields what there is, at last the sum."""
     acc = (1, 1, 0)
     for column in range(_COLUMNS - 1, -1, -1):

@@ -72,7 +72,7 @@ class Signed:
         for _ in self.steps(public, table):
             pass
 
-    def steps(self, public: bytes, table: object = None) -> "generator":
+    def steps(self, public: bytes, table: object = None) -> object:
         """As verify, in small steps."""
         for found in p256.steps(public, self.digest, self.signature, table):
             yield None

@@ -23,7 +23,7 @@ def verify(public: bytes, digest: bytes, signature: bytes, table: object = None)
     return found
 
 
-def steps(public: bytes, digest: bytes, signature: bytes, table: object = None) -> "generator":
+def steps(public: bytes, digest: bytes, signature: bytes, table: object = None) -> object:
     """As verify, in small steps for those who have others to run: yields None, at the end the answer."""
     if len(public) != 64 or len(digest) != 32 or len(signature) != 64:
         yield False
@@ -66,7 +66,7 @@ def point(public: bytes) -> object:
     return None
 
 
-def _shamir(u1: int, u2: int, q: tuple) -> "generator":
+def _shamir(u1: int, u2: int, q: tuple) -> object:
     """u1 G + u2 Q, Jacobian, both scalars bit by bit at once; yields what there is, at last the sum."""
     both = add(G + (1,), q)
     both = affine(both) if both[2] else None

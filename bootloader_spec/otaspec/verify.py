@@ -67,7 +67,7 @@ def open_package(head: bytes, keys: object) -> Manifest:
     return manifest
 
 
-def open_steps(head: bytes, keys: object) -> "generator":
+def open_steps(head: bytes, keys: object) -> object:
     """As open_package, in small steps for those who have others to run: yields None, at last the Manifest."""
     size = manifests.size_of(head[: manifests.HEAD_SIZE])
     end = manifests.HEAD_SIZE + size

@@ -1,7 +1,7 @@
 """Some days of one board's life: rollouts, a bad network, power cuts. Says how it went, and keeps its flash.
 
-stdin: one JSON object, the job (otasim/soak.py makes it). stdout: one JSON object. The agent, the bootloader, the
-flash and the protocol are real; time and the sockets are not (as everywhere in the lab).
+stdin: one JSON object, the job (driblet/soak.py makes it). stdout: one JSON object. The agent, the
+bootloader, the flash and the protocol are real; time and the sockets are not (as everywhere in the lab).
 """
 
 import gc
@@ -42,7 +42,7 @@ class Dice:
 
 
 class Cloud(server.Server):
-    """Offers one release after the other, each until its final report came; the network fails now and then."""
+    """Offers one release after the other, each until its final report came; the network fails at times."""
 
     def __init__(self, its_world, job: dict, dice: Dice) -> None:
         self._job = job
@@ -214,7 +214,7 @@ class Soak:
         self.gate._then, self.gate._in_work, self.gate.holes = {}, (), []
         if not dice.below(2):
             kind = dice.below(len(layout.CUT_NAMES) - 1) + 1
-            self.gate._then = {done + 1 + dice.below(1500): (kind, dice.below(1000))}
+            self.gate._then = {done + 1 + dice.below(300): (kind, dice.below(1000))}
         else:
             Cuts.at = time.elapsed_ms() + dice.below(self.job["cut_seconds"]) * 1000
 
@@ -264,16 +264,15 @@ class Soak:
         self._looks = []
 
     def said(self, outcome: str, rtc) -> dict:
-        row = self.world.partitions
         flash = self.job["flash"]
         with open(flash + ".new", "wb") as file:  # the old one is what is mapped
             file.write(self.world.flash.window(0, self.job["flash_size"]))
         os.rename(flash + ".new", flash)
         cloud = self.cloud
         return {
-            "outcome": outcome, "boots": self.boots, "cuts": self.cuts, "polls": cloud.polls, "faults": cloud.faults,
-            "finals": cloud.finals, "twice": cloud.twice, "last_report": cloud._last, "offered": cloud.offered,
-            "operations": rtc[layout.W_OPERATIONS], "heap": self.heap, "rows": len(row),
+            "outcome": outcome, "boots": self.boots, "cuts": self.cuts, "polls": cloud.polls,
+            "faults": cloud.faults, "finals": cloud.finals, "twice": cloud.twice, "offered": cloud.offered,
+            "last_report": cloud._last, "operations": rtc[layout.W_OPERATIONS], "heap": self.heap,
             "violations": rtc[layout.W_VIOLATIONS] + rtc[layout.W_PANICS],
         }  # fmt: skip
 
