@@ -37,8 +37,8 @@ def line(row: Row) -> str:
 
 def broken(row: Row) -> list[str]:
     """What was promised and is not so."""
-    least = row["heap_kb"][SMALL]
-    return [f"{row['name']}: the small profile needs {least} KB"] if row["minor"] and least > 32 else []
+    least = row["heap_kb"][NORMAL]
+    return [f"{row['name']}: the decoder needs {least} KB of heap"] if row["minor"] and least > 32 else []
 
 
 def geometric_mean(ratios: list[float]) -> float:

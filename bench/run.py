@@ -3,7 +3,7 @@
 Writes delta.json, delta.md and delta.svg, and the short table in README.md. Two pairs are measured side by
 side (JOBS of them); each prints a line when it is done. A run that was stopped goes on where it was, as long
 as no source has changed. Exit status 1 where a patch of ours was not rebuilt in the memory that it may take:
-48 KB of MicroPython's heap in all, 32 KB for the small profile of a minor change.
+48 KB of MicroPython's heap in all, 32 KB for a minor change.
 """
 
 import hashlib
