@@ -3,7 +3,7 @@
 import asyncio
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +12,7 @@ from otaboards import console, loader, runtime
 from otaboards.loader import Board
 from otaboards.runtime import Runtime
 from otadiff.build import board_for, build_package
-from otadiff.sign import development_key, open_public, open_signer
+from otadiff.sign import Signer, development_key, open_public, open_signer
 from otasim import bench, lab, picture, points, prove
 from otasim.lab import Point, Survey, Update, Verdict
 from otasim.points import Regions
@@ -35,6 +35,7 @@ class Case:
     package: bytes
     public: bytes
     board: Board
+    app: Path | None = None
 
 
 def _option(metavar: str, text: str, *names: str, **more: Any) -> Any:
@@ -50,6 +51,7 @@ _Key = Annotated[str | None, _option("KEY", "With PACKAGE: public key of the one
 _BoardName = Annotated[str | None, _option("BOARD", "Kind of board. Default: the smallest that fits.")]
 _Points = Annotated[int, _option("N", "Power cuts, spread over all operations.", "--points", min=20)]
 _Report = Annotated[Path, _option("FILE", "HTML page to write.")]
+_App = Annotated[Path | None, _option("FOLDER", "Application of the new release: a folder with app.py.")]
 _Jobs = Annotated[int | None, _option("N", "Processes side by side. Default: one per processor.")]
 _Seed = Annotated[int, _option("N", "Another number, another sample.")]
 
@@ -62,6 +64,7 @@ def command(
     key: _Key = None,
     board: _BoardName = None,
     count: _Points = 300,
+    app: _App = None,
     report: _Report = Path("prove.html"),
     jobs: _Jobs = None,
     seed: _Seed = 0,
@@ -79,8 +82,10 @@ def command(
     driblet prove old.bin new.bin
 
     driblet prove update.pkg --old old.bin --key product.pem --points 2000 --report report.html
+
+    driblet prove old.bin new.bin --app src --json
     """
-    case = _case(first, new, old, key, board)
+    case = replace(_case(first, new, old, key, board), app=_folder(app))
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         groups, summary = asyncio.run(_prove(case, Path(folder), count, seed, jobs, began))
@@ -94,29 +99,41 @@ def command(
         raise typer.Exit(1)
 
 
+def _folder(app: Path | None) -> Path | None:
+    if app and not (app / "app.py").is_file():
+        raise InputError(code("FILE_UNREADABLE"), f"{app} holds no app.py")
+    return app and app.absolute()
+
+
 def _case(first: Path, new: Path | None, old: Path | None, key: str | None, board: str | None) -> Case:
     head = _read(first)
     if head[:4] == manifests.MAGIC:
         return _case_of_package(head, old, key, board)
     if new is None:
         raise typer.BadParameter(f"needed, since {first} is no package", param_hint="NEW")
-    raw = _read(new)
-    kind = loader.load(board) if board else board_for(raw)
     signer = open_signer(key) if key else development_key(_say)
     with console.working("Making the package") as say:
-        made = build_package(
-            head, raw, board=kind, product="prove", version="new", seq=1, signer=signer, progress=say
-        )
-    return Case(head, made.data, signer.public, kind)
+        return case_of_images(head, _read(new), signer, board, progress=say)
+
+
+def case_of_images(old: bytes, new: bytes, signer: Signer, board: str | None = None, **more: Any) -> Case:
+    """The package from `old` to `new`, as the differ makes it. more: for otadiff.build.build_package."""
+    kind = loader.load(board) if board else board_for(new)
+    made = build_package(old, new, board=kind, product="prove", version="new", seq=1, signer=signer, **more)
+    return Case(old, made.data, signer.public, kind)
 
 
 def _case_of_package(package: bytes, old: Path | None, key: str | None, board: str | None) -> Case:
     if old is None:
         raise typer.BadParameter("the image that boards run before this package", param_hint="--old")
     public = open_public(key) if key else development_key(_say).public
-    raw = _read(old)
+    return case_of_package(_read(old), package, public, board)
+
+
+def case_of_package(old: bytes, package: bytes, public: bytes, board: str | None = None) -> Case:
+    """A package that `public` (X || Y) signed; board: its own kind unless named."""
     manifest = bench.opened(package, public)
-    return Case(raw, package, public, loader.load(board or manifest.board))
+    return Case(old, package, public, loader.load(board or manifest.board))
 
 
 def _read(path: Path) -> bytes:
@@ -169,7 +186,14 @@ async def _plan(found: Runtime, case: Case, folder: Path, release: str, count: i
     A dead release is cut from the arming on: until then all releases are alike.
     """
     update = bench.update_of(
-        folder / release, found, case.board, case.old, case.package, case.public, release=release
+        folder / release,
+        found,
+        case.board,
+        case.old,
+        case.package,
+        case.public,
+        release=release,
+        app=case.app,
     )
     base = await lab.survey(found, update)
     if base.outcome != update.expected():

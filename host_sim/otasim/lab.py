@@ -67,7 +67,8 @@ class Update:
 
     `firmware`: folders with the agent and with otaspec, compiled. release: one of RELEASES: how the new
     image behaves once it runs. watchdog_ms: left running by the bootloader, 0: stock. remember: a signature
-    over the same bytes is checked once in a lab process, and not in each run.
+    over the same bytes is checked once in a lab process, and not in each run. app: folder with the
+    application of the new release, app.py; None: one that does nothing.
     """
 
     flash: Path
@@ -86,6 +87,7 @@ class Update:
     watchdog_ms: int = 0
     write_unit: int = 1
     remember: bool = True
+    app: Path | None = None
 
     def for_release(self, release: str) -> "Update":
         return replace(self, release=release)
@@ -120,6 +122,7 @@ class Update:
             "version": self.version,
             "release": self.release,
             "remember": self.remember,
+            "app": "app" if self.app else "app_good",
             "wanted": str(self.wanted) if self.wanted.exists() or not points else "",
             "pk": self.settings["pk"],
             "dn": self.settings["dn"],
@@ -181,7 +184,8 @@ class LabError(Exception):
 def code(runtime: Runtime, update: Update) -> list[Path]:
     """The compiled folders that a run is made of: lab, stand-ins, firmware. Named by what is in them."""
     lab = runtimes.compile_tree([parts.LAB], arch=runtime.arch) / parts.LAB.name
-    return [lab, parts.stand_ins(runtime), *update.firmware]
+    app = [runtimes.compile_tree([update.app], arch=runtime.arch) / update.app.name] if update.app else []
+    return [lab, parts.stand_ins(runtime), *update.firmware, *app]
 
 
 def _command(runtime: Runtime, update: Update) -> list[str]:

@@ -90,9 +90,15 @@ class Run:
         release = self.job["release"] if new else "good"
         self.server.reachable = release != "offline"
         if release != "hang":
-            self.agent("app_" + (release if release in ("self_test", "import", "hang_late") else "good"))
+            self.agent(self.app(release, new))
         # hung, or back at the REPL
         raise (ends.Bitten if self.world.rtc[layout.W_WDT_TIMEOUT] else ends.Stuck)
+
+    def app(self, release: str, new: bool) -> str:
+        """Name of the application's module."""
+        if release in ("self_test", "import", "hang_late"):
+            return "app_" + release
+        return self.job["app"] if new else "app_good"
 
     def agent(self, app: str) -> None:
         clockwork.start(self.world.rtc)
