@@ -18,6 +18,11 @@ from driblet import cli
 here = Path(sys.argv[1])
 assert Path(driblet.__file__).is_relative_to(here), driblet.__file__
 assert otasim.parts.MODULES.is_relative_to(here)
+assert otasim.parts.LAB.is_relative_to(here)
+assert (otasim.parts.LAB / "_lab" / "main.py").is_file()
+from importlib.metadata import distribution
+(plugin,) = distribution("driblet").entry_points.select(group="pytest11")
+assert plugin.load().ota_board
 assert build_folder("x").is_relative_to(here.parent / "cache")
 blink = linux_host.firmware_folder() / "examples" / "blink"
 print(linux_host.build_image(blink, version="1", out=here.parent / "image.bin", arch="").stat().st_size)
