@@ -62,7 +62,9 @@ class Eyes:
         state = await context.storage_state()
         pages = {}
         for look, options in LOOKS.items():
-            mine = await browser.new_context(storage_state=state, base_url=server, **options)
+            mine = await browser.new_context(
+                storage_state=state, base_url=server, reduced_motion="reduce", **options
+            )
             pages[look] = await mine.new_page()
         eyes = cls(server, pages)
         for look, page in pages.items():

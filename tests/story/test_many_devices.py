@@ -9,7 +9,7 @@ from otacloud.schemas import ProductIn
 from playwright.async_api import Page
 
 from driblet.demo import service
-from tests.story import many
+from tests.console import many
 from tests.story.browser import running
 
 pytestmark = pytest.mark.story

@@ -83,15 +83,37 @@ async def stream(
     with cloud.hub.subscribe(tenant_id) as subscription:
         yield b"retry: 2000\n\n"
         before: dict[str, Markup] | None = None
-        while not subscription.closed and await may_look():
+        while not subscription.closed:
             began = time.monotonic()
-            async with cloud.db.read() as session:
-                view = await load(session)
+            view = await _look(cloud, load, may_look)
+            if view is None:
+                return
             now = view.drawn()
             html = _changed(view, before, now, seen)
             before = now
             yield message(html) if html else b": alive\n\n"
             await _next(subscription, view.wants, time.monotonic() - began)
+
+
+_looking: set[asyncio.Task[View | None]] = set()
+
+
+async def _look(cloud: Services, load: Load, may_look: Callable[[], Awaitable[bool]]) -> View | None:
+    """None where the viewer may no longer look.
+
+    In a task of its own: a viewer who leaves in the middle must not tear a database connection apart.
+    """
+
+    async def look() -> View | None:
+        if not await may_look():
+            return None
+        async with cloud.db.read() as session:
+            return await load(session)
+
+    task = asyncio.create_task(look())
+    _looking.add(task)
+    task.add_done_callback(_looking.discard)
+    return await asyncio.shield(task)
 
 
 def _changed(

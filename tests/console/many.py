@@ -10,7 +10,7 @@ VERSIONS = ("2.0.0",) * 6 + ("1.1.0",) * 3 + ("1.0.0",)
 BATCH = 10_000
 
 
-def fill(database: Path, count: int, now: int) -> None:
+def fill(database: Path | str, count: int, now: int) -> None:
     """`count` approved devices of product 1, in every state, on three releases."""
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.execute("PRAGMA synchronous=OFF")
