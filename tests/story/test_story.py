@@ -237,6 +237,7 @@ async def roll_out(stage: Stage, version: str) -> None:
     await page.get_by_role("button", name="Ask for approval").click()
     await expect(page.locator("#rollout-now")).to_contain_text("somebody else must agree")
     await expect(page.locator("#live")).to_have_text("Live")
+    await page.evaluate(SAMPLER)
     await approve(stage)
 
 
@@ -261,7 +262,6 @@ setInterval(() => {
 async def watch_bars(stage: Stage) -> None:
     """Nobody reloads the page: what it shows of the boards moves by itself, to the end."""
     page = stage.owner
-    await page.evaluate(SAMPLER)
     await page.locator("#rollout-boards progress").first.wait_for()
     await stage.eyes.look("rollout-running", "/products/thermostat/rollouts/1")
     await stage.eyes.look("overview-running", "/products/thermostat")

@@ -15,8 +15,8 @@ from otacloud.events import Event, Subscription
 from otacloud.services import Services
 
 GATHER = 0.25  # seconds in which changes are gathered before they are sent
-SHARE = 20  # a page that takes a second to make is made anew every 20 seconds at most
-LONGEST = 5.0  # seconds of such a wait
+SHARE = 5  # a page that takes 0.2 s to make is made anew once a second at most
+LONGEST = 2.0  # seconds of such a wait
 ALIVE = 15.0  # seconds after which it is looked at anyway: last-seen and soaking change without an event
 
 
