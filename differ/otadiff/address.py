@@ -12,7 +12,18 @@ import numpy as np
 from . import addressmap, costs, cover, forms, literals, patchfile, suffix
 from .addressmap import AddressMap
 from .cover import Cover, Settings
-from .image import Cpu, Image, References, base_of, code_ends, cut, find_references, in_code, parse
+from .image import (
+    Cpu,
+    Image,
+    References,
+    base_of,
+    code_ends,
+    cut,
+    describable,
+    find_references,
+    in_code,
+    parse,
+)
 from .jit import BIT
 from .operands import POINTER
 
@@ -73,7 +84,7 @@ class Pair:
     def __init__(self, old: bytes, new: bytes, cpu: Cpu | None = None, base: int | None = None) -> None:
         self.old = parse(old, cpu, base)
         self.new = parse(new, cpu, base)
-        if self.new.cpu is not self.old.cpu:
+        if self.new.cpu is not self.old.cpu or not describable(self.old, self.new):
             self.old = parse(old, Cpu.NONE)
             self.new = parse(new, Cpu.NONE)
         if self.old.cpu is Cpu.RISCV:
@@ -94,8 +105,11 @@ class Pair:
             for i, (code, s) in enumerate(zip(codes, self.new.segments, strict=False))
         ]
         wanted += [0] * (len(self.new.segments) - len(wanted))
-        self.old = cut(self.old, codes)
-        self.new = cut(self.new, tuple(wanted))
+        old, new = cut(self.old, codes), cut(self.new, tuple(wanted))
+        if not describable(old, new):
+            old = cut(self.old, (0,) * len(codes))
+            new = self.new
+        self.old, self.new = old, new
 
     def inputs(self) -> patchfile.Inputs:
         """What a patch is written from, besides cover and map."""

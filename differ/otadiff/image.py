@@ -132,6 +132,26 @@ def _esp_segment(offset: int, address: int, data: bytes) -> Segment:
     return Segment(offset, address, size, size + reach, executable)
 
 
+_SEGMENTS = 16
+_HIGHEST, _HALF = 1 << 30, 1 << 29
+
+
+def describable(old: Image, new: Image) -> bool:
+    """Whether a patch can name the segments of both (PATCH.md 5, 6.1): headers may say anything."""
+    base = base_of(old)
+    return (
+        (old.raw or old.data[1] <= _SEGMENTS)
+        and max(len(old.segments), len(new.segments)) <= _SEGMENTS
+        and all(
+            s.address < 1 << 31
+            and s.address - base + s.span <= _HIGHEST
+            and not (s.executable and s.address & 3)
+            for s in old.segments
+        )
+        and all(s.address - base >= -_HALF and s.address - base + s.size <= _HIGHEST for s in new.segments)
+    )
+
+
 def cut(image: Image, codes: tuple[int, ...]) -> Image:
     """The image with each segment cut where code ends: codes[i] as in PATCH.md H0."""
     parts = []

@@ -65,6 +65,9 @@ def cut(cover: Cover, end: int, block: int) -> Cover:
     return Cover(*(np.ascontiguousarray(table[:, i]) for i in range(3)))
 
 
+_TABLE = 32 + 30 * 4  # models of a table of numbers below 2^31
+
+
 class _Head:
     """The head section: numbers with tables of their own."""
 
@@ -75,7 +78,7 @@ class _Head:
         self.same = np.full(3, rangecoder.START, np.uint16)
 
     def number(self, table: str, value: int) -> None:
-        models = self.tables.setdefault(table, np.full(148, rangecoder.START, np.uint16))
+        models = self.tables.setdefault(table, np.full(_TABLE, rangecoder.START, np.uint16))
         rangecoder.put_number(self.state, self.out, models, 0, 32, value)
 
     def signed(self, table: str, value: int) -> None:

@@ -129,7 +129,7 @@ def put_number(
 
 @jit("void(int64[::1], uint8[::1])")
 def flush(state: np.ndarray, out: np.ndarray) -> None:
-    """Ends the code with the value in range that has the most trailing zeros, and drops zero bytes."""
+    """Ends the code with the value in range that has the most trailing zeros; drops up to 8 zero bytes."""
     for bits in range(29, -1, -1):
         mask = (1 << bits) - 1
         value = (state[LOW] + mask) & ~mask
@@ -138,7 +138,8 @@ def flush(state: np.ndarray, out: np.ndarray) -> None:
             break
     for _ in range(5):
         shift(state, out)
-    while state[SIZE] > 1 and out[state[SIZE] - 1] == 0:
+    least = max(state[SIZE] - 8, 1)
+    while state[SIZE] > least and out[state[SIZE] - 1] == 0:
         state[SIZE] -= 1
 
 

@@ -2,6 +2,7 @@
 
 import json
 import random
+import struct
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,38 @@ def test_noise() -> None:
     old = rng.randbytes(5000)
     check(old, rng.randbytes(3000))
     check(old, old[1000:4000] + rng.randbytes(500) + old[:2000] + old[1000:4000])
+
+
+def esp(*segments: tuple[int, bytes], chip: int = 0) -> bytes:
+    """An ESP image without checksum and hash."""
+    head = struct.pack("<BBBBIBBBBH", 0xE9, len(segments), 2, 0x20, 0x40080000, 0, 0, 0, 0, chip)
+    return head.ljust(24, b"\0") + b"".join(struct.pack("<II", a, len(d)) + d for a, d in segments)
+
+
+CODE = (0x400D0020, bytes(range(256)) * 5)
+HEADERS = {
+    "a segment far above, in the new image only": esp(CODE, (0x600FE000, b"rtc!" * 20)),
+    "an address that no patch can name": esp(CODE, (0xFFFFFFF0, b"wrap" * 20)),
+    "code at an odd address": esp((0x400D0021, CODE[1])),
+    "segments without bytes": esp((0x3FFB0000, b""), CODE, (0x40080000, b"")),
+    "seventeen segments": esp(*[(0x3FFB0000 + 64 * i, bytes(8)) for i in range(17)]),
+    "a segment that ends behind the image": esp(CODE)[:-4],
+    "another processor": esp(CODE, chip=5),
+}
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_headers_may_say_anything(name: str) -> None:
+    check(esp(CODE), HEADERS[name])
+    check(HEADERS[name], esp(CODE))
+
+
+def test_a_section_may_end_in_many_zeros() -> None:
+    """Of which at most 8 are left out (PATCH.md 3)."""
+    rng = random.Random(3)
+    for n in range(12):
+        old = rng.randbytes(64)
+        check(old, old[:n] + rng.choice((b"\0", b"\xff", b"\x80")) * rng.randrange(3000), mix=n % 2 == 1)
 
 
 @pytest.mark.slow
