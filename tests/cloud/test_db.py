@@ -102,3 +102,9 @@ async def test_rows_survive_the_way_up_and_down(tmp_path: Path) -> None:
     with contextlib.closing(sqlite3.connect(path)) as rows:
         assert rows.execute("SELECT state, attempts FROM targets").fetchone() == ("offered", 1)
     await database.close()
+
+
+def test_migrations_are_one_line() -> None:
+    """Two that were written beside each other would leave a service that does not start."""
+    files = sorted(path.name for path in (db.MIGRATIONS / "versions").glob("*.py"))
+    assert [name[:4] for name in files] == [f"{number + 1:04}" for number in range(len(files))]

@@ -83,7 +83,7 @@ async def test_a_delta_from_the_release_before_where_no_device_has_come_yet(serv
 
 async def test_health_and_metrics(service: Service, fleet: Fleet) -> None:
     health = (await service.http.get("/health")).json()
-    assert health == {"status": "ok", "schema_revision": "0005"}
+    assert health == {"status": "ok", "schema_revision": "0006"}
     await fleet.roll_out()
     text = (await service.http.get("/metrics")).text
     assert 'driblet_rollouts{state="running"} 1.0' in text
