@@ -51,6 +51,9 @@ prove: setup  ## the long proof (<= 90 minutes, goes on where it was stopped): d
 soak: setup  ## thirty simulated days of a board: rollouts, a bad network, power cuts (<= 5 minutes)
 	$(PY) -m driblet.soak $(if $(SEED),--seed $(SEED))
 
+mutation: setup  ## which tests fail without each boot rule: docs/mutation.md
+	$(PY) -m tests.spec.mutation
+
 fuzz: setup  ## over a million mutated patches over the decoders (20 minutes); FUZZ="count seed"
 	$(PY) -m tests.spec.fuzz $(FUZZ)
 
