@@ -14,6 +14,7 @@ HOST_ONLY = (
     "image_file.py",
     "ota_ops.py",
     "partition.py",
+    "payload.py",
     "remedies.py",
 )
 DEVICE = tuple(

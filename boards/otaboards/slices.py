@@ -11,6 +11,7 @@ SLICES = {
     "address": ("otaspec/address*", "otaspec/_hot", "otaspec/_hot_[!b]*", "*/chunks"),
     "keys": ("otaspec/comb", "otaspec/rotation", "otaagent/keys"),
     "names": ("otaspec/names",),
+    "secure-boot": ("otaspec/signature",),
     "undo": ("otaagent/undo",),
     "application": tuple("otaagent/" + name for name in ("updates", "policy", "localtime", "reset")),
 }

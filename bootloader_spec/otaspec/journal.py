@@ -20,6 +20,7 @@ TRIAL = 3
 BLOCKED = 4
 FLOOR = 5
 KNOWN = 6
+KEYS = 7
 
 # kind: (NVS key, most bytes of a blob)
 BLOBS = {
@@ -29,6 +30,7 @@ BLOBS = {
     BLOCKED: ("blocked", 448),
     FLOOR: ("floor", 32),
     KNOWN: ("known", 384),
+    KEYS: ("keyset", 1984),
 }
 
 # Phases of TRIAL.
@@ -91,6 +93,7 @@ FIELDS = {
     BLOCKED: ((0, "images", list, 0, MAX_BLOCKED, ()),),
     FLOOR: ((0, "seq", int, 0, _U32, 0), (1, "key_set", int, 0, _U32, 0)),
     KNOWN: ((0, "images", list, 0, 2, ()),),
+    KEYS: ((0, "set", bytes, 1, 1792, None), (1, "tables", list, 0, 2, ())),
 }
 
 # What stands in the lists: one field, or an array of several.
@@ -98,6 +101,7 @@ ITEMS = {
     HINT: ((int, 0, 65535),),
     BLOCKED: ((bytes, 32, 32), (int, 0, _U32)),
     KNOWN: ((bytes, 32, 32), (int, 0, _U32), (str, 0, 64)),
+    KEYS: ((bytes, 8, 8), (bytes, 32, 32)),
 }
 
 

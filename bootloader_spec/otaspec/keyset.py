@@ -18,7 +18,9 @@ class Key:
 
 
 class KeySet:
-    """Key set number `version`: `threshold` of the `roots` sign the next one."""
+    """Key set number `version`: `threshold` of the `roots` sign the next one. seq_floor: see PACKAGE.md."""
+
+    seq_floor: "int | None" = None
 
     def __init__(
         self, keys: list, revoked: list = (), roots: list = (), threshold: int = 0, version: int = 0

@@ -16,6 +16,8 @@ def encode(keys: KeySet) -> bytes:
     """The payload that the roots sign."""
     rows = [{0: key.kid, 1: key.public, 2: key.product} for key in keys.keys]
     data = {0: FORMAT, 1: keys.version, 2: keys.threshold, 3: keys.roots, 4: rows, 5: keys.revoked}
+    if keys.seq_floor is not None:
+        data[6] = keys.seq_floor
     return cbor.encode(data)
 
 
@@ -34,7 +36,7 @@ def step(current: KeySet, signed: bytes) -> KeySet:
     Thresholds count unique keys, not signatures, of the old set first: nothing is decoded that the
     holders of today's trust did not sign.
     """
-    payload, signatures = _split(signed)
+    payload, signatures = split(signed)
     _check_threshold(current, signatures)
     found = decode(payload)
     if found.version <= current.version:
@@ -45,7 +47,8 @@ def step(current: KeySet, signed: bytes) -> KeySet:
     return found
 
 
-def _split(signed: bytes) -> tuple:
+def split(signed: bytes) -> tuple:
+    """(payload, signatures) of a signed set; nothing is checked yet. CBOR_MALFORMED, KEY_SET_INVALID."""
     reader = cbor.Reader(signed)
     if len(signed) > cbor.MAX_BYTES or reader.expect(cbor.ARRAY) != 2:
         reader.refuse("not a key set")
@@ -78,7 +81,7 @@ def _check_threshold(keys: KeySet, signatures: list) -> None:
 def decode(payload: bytes) -> KeySet:
     """The key set in a payload whose signatures were checked, or that was built into the firmware."""
     data = cbor.decode(payload)
-    _check_map(data, 6)
+    _check_map(data, 6, 1)
     if data[0] != FORMAT:
         raise error(_NEEDS_NEWER_AGENT, "key set format")
     version, threshold, roots, revoked = data[1], data[2], data[3], data[5]
@@ -92,7 +95,11 @@ def decode(payload: bytes) -> KeySet:
         _invalid("keys")
     keys = [_key(item) for item in data[4]]
     _check_keys([key.public for key in keys], 64)
-    return KeySet(keys, revoked, roots, threshold, version)
+    found = KeySet(keys, revoked, roots, threshold, version)
+    found.seq_floor = data.get(6)
+    if 6 in data and (type(data[6]) is not int or not 0 <= data[6] < 1 << 31):
+        _invalid("seq floor")
+    return found
 
 
 def _key(item: object) -> Key:
@@ -105,11 +112,11 @@ def _key(item: object) -> Key:
     return key
 
 
-def _check_map(data: object, keys: int) -> None:
-    """A map with the keys 0..keys-1; later ones need a newer agent, negative ones are ignored."""
+def _check_map(data: object, keys: int, more: int = 0) -> None:
+    """A map with the keys 0..keys-1, perhaps `more`; later ones need a newer agent, below 0 is ignored."""
     if type(data) is not dict:
         _invalid("not a map")
-    if [key for key in data if key >= keys]:
+    if [key for key in data if key >= keys + more]:
         raise error(_NEEDS_NEWER_AGENT, "key set")
     if [key for key in range(keys) if key not in data]:
         _invalid("a field is missing")

@@ -507,7 +507,10 @@ def key_set_vectors() -> Row:
     add("a key is a number", invalid, payload(2, 2, [a, b], _4=[7]), [a, b])
     add("a revoked id of 7 bytes", invalid, payload(2, 2, [a, b], _5=[bytes(7)]), [a, b])
     add("version as text", invalid, payload(2, 2, [a, b], _1="2"), [a, b])
-    add("an unknown key", "NEEDS_NEWER_AGENT", payload(2, 2, [a, b], _6=1), [a, b])
+    add("a seq floor", "", payload(2, 2, [a, b, c], _6=40), [a, b])
+    add("a seq floor of 2^31", invalid, payload(2, 2, [a, b, c], _6=1 << 31), [a, b])
+    add("a seq floor as text", invalid, payload(2, 2, [a, b, c], _6="4"), [a, b])
+    add("an unknown key", "NEEDS_NEWER_AGENT", payload(2, 2, [a, b], _7=1), [a, b])
     add("format 2", "NEEDS_NEWER_AGENT", payload(2, 2, [a, b], _0=2), [a, b])
     wrong = bytearray(key_set(same, [a, b]))
     wrong[-1] ^= 1

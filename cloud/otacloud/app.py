@@ -16,6 +16,7 @@ from otacloud import (
     errors,
     groups,
     health,
+    keysets,
     membership,
     packages,
     products,
@@ -32,6 +33,7 @@ from otacloud.engine import Engine, ProcessEngine
 from otacloud.events import Hub
 from otacloud.fleet import Fleet
 from otacloud.jobs import Runner
+from otacloud.keysetcache import KeySetCache
 from otacloud.limits import BodyLimit
 from otacloud.metrics import Metrics
 from otacloud.presence import Presence
@@ -43,6 +45,8 @@ from otacloud.vault import Vault, load_master_key
 ROUTERS = (
     # Routes are tried in order: what boards call comes first.
     deviceapi.router,
+    keysets.router,
+    keysets.device_router,
     packages.router,
     users.router,
     tokens.router,
@@ -84,6 +88,7 @@ def build_services(
         hub=hub,
         presence=Presence(db, hub, now),
         fleet=Fleet(db, hub),
+        keysets=KeySetCache(db),
         runner=Runner(db, storage, vault, hub, engine, now),
         device_auth=DeviceAuth(vault),
         deliverer=Deliverer(db, vault, settings, now),

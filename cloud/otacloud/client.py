@@ -140,6 +140,13 @@ class Client:
         body = change.model_dump(exclude_none=True)
         return schemas.ProductOut.model_validate(self._call("PATCH", f"/products/{pk}", json=body))
 
+    def add_key_set(self, pk: str, signed: bytes) -> schemas.KeySetOut:
+        found = self._call("POST", f"/products/{pk}/keysets", content=signed)
+        return schemas.KeySetOut.model_validate(found)
+
+    def key_sets(self, pk: str) -> schemas.KeySetList:
+        return self._get(schemas.KeySetList, f"/products/{pk}/keysets")
+
     # devices
 
     def create_device(self, pk: str, dn: str) -> schemas.DeviceSecret:

@@ -82,9 +82,12 @@ async def poll(request: Request, given: polls.PollIn) -> Response:
     cloud: Services = request.app.state.services
     device = await current(request, cloud)
     await polls.keep(cloud, device, given)
-    decision = await polls.decide_later(cloud, device, given)
+    has = given.inventory.get("key_set")
+    following = await cloud.keysets.following(device.product_id, device.pk, has, cloud.now())
+    decide = polls.decide if following else polls.decide_later
+    decision = await decide(cloud, device, given)
     interval = device.poll_interval or cloud.settings.poll_interval
-    answer = {
+    answer: dict[str, object] = {
         "time": cloud.now(),
         "poll_interval": min(interval, polls.SOON) if decision.soon else interval,
         "update": decision.update,
@@ -92,6 +95,8 @@ async def poll(request: Request, given: polls.PollIn) -> Response:
     if decision.available:
         answer["available"] = decision.available
     cloud.metrics.polls.inc()
+    if following:
+        answer["keys"] = following
     body = json.dumps(answer, separators=(",", ":")).encode()
     nonce = bytes.fromhex(given.nonce)
     mac = cloud.device_auth.answer_mac(device.ds_sealed, device.pk, device.dn, nonce, body)

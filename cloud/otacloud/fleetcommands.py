@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from otaspec.errors import code, error
 
 from otacloud import schemas
 from otacloud.client import Client
@@ -68,6 +69,34 @@ def product_show(
     Example: driblet product show thermostat
     """
     return cloud.product_secret(pk)
+
+
+@calls(product, "add-keys")
+def product_add_keys(
+    cloud: Client,
+    pk: Annotated[str, typer.Argument(help="Product key.")],
+    file: Annotated[Path, typer.Argument(help="Signed key set, of `driblet keyset sign`.")],
+) -> schemas.KeySetOut:
+    """Hand a signed key set to the boards of a product.
+
+    Example: driblet product add-keys thermostat set-2.keys
+    """
+    try:
+        signed = file.read_bytes()
+    except OSError as problem:
+        raise error(code("FILE_UNREADABLE"), f"{file}: {problem.strerror}"[:120]) from problem
+    return cloud.add_key_set(pk, signed)
+
+
+@calls(product, "keys")
+def product_keys(
+    cloud: Client, pk: Annotated[str, typer.Argument(help="Product key.")]
+) -> schemas.KeySetList:
+    """List the key sets of a product, the newest first.
+
+    Example: driblet product keys thermostat
+    """
+    return cloud.key_sets(pk)
 
 
 @calls(device, "create")

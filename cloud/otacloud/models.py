@@ -112,6 +112,16 @@ class Product(TenantRow):
     verify_first: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
+class KeySetRow(TenantRow):
+    """A key set as its roots signed it, for the boards of a product (PACKAGE.md section 5)."""
+
+    __tablename__ = "key_sets"
+    __table_args__ = (UniqueConstraint("product_id", "version"),)
+    product_id: Mapped[int] = mapped_column(ForeignKey("products.id"))
+    version: Mapped[int]
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+
+
 class SigningKey(TenantRow):
     """The newest key of a product that is not retired signs."""
 

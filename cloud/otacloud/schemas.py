@@ -205,6 +205,28 @@ class ProductSecret(ProductOut):
     ps: str = Field(description="Product secret, 64 hex digits.")
 
 
+class KeySetKey(BaseModel):
+    kid: str
+    product: str = Field(description="The one product that it may sign for; empty: any.")
+
+
+class KeySetOut(BaseModel):
+    """A key set, as boards get it."""
+
+    version: int
+    threshold: int = Field(description="Roots that must sign the next one.")
+    roots: list[str] = Field(description="Public keys X || Y, 128 hex digits each.")
+    keys: list[KeySetKey]
+    revoked: list[str]
+    seq_floor: int | None
+    signs_releases: bool = Field(description="Whether the key that this service signs with is in it.")
+    created_at: int
+
+
+class KeySetList(BaseModel):
+    keysets: list[KeySetOut]
+
+
 class DeviceIn(BaseModel):
     dn: Name
     group: Name | None = Field(None, description="Its static group.")

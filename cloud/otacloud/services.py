@@ -13,6 +13,7 @@ from otacloud.deviceauth import DeviceAuth
 from otacloud.events import Hub
 from otacloud.fleet import Fleet
 from otacloud.jobs import Runner
+from otacloud.keysetcache import KeySetCache
 from otacloud.metrics import Metrics
 from otacloud.presence import Presence
 from otacloud.settings import Settings
@@ -33,6 +34,7 @@ class Services:
     hub: Hub
     presence: Presence
     fleet: Fleet
+    keysets: KeySetCache
     runner: Runner
     device_auth: DeviceAuth
     deliverer: Deliverer

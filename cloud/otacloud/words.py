@@ -55,6 +55,24 @@ def _(made: schemas.ProductSecret) -> None:
     say(f"signs with {made.kid}, public key {made.public_key}")
 
 
+@show.register
+def _(found: schemas.KeySetOut) -> None:
+    floor = "" if found.seq_floor is None else f", seq floor {found.seq_floor}"
+    say(f"key set {found.version}: {found.threshold} of {len(found.roots)} roots sign the next one{floor}")
+    for key in found.keys:
+        say(f"  signs    {key.kid} {'for ' + key.product if key.product else 'any product'}")
+    for kid in found.revoked:
+        say(f"  revoked  {kid}")
+    if not found.signs_releases:
+        say("  The key that this service signs with is not in it: its releases would be refused.")
+
+
+@show.register
+def _(found: schemas.KeySetList) -> None:
+    for one in found.keysets:
+        show(one)
+
+
 def _table(*titles: str) -> Table:
     return Table(*titles, box=None, pad_edge=False)
 

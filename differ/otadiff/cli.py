@@ -1,4 +1,4 @@
-"""Commands of the differ: diff, apply, inspect."""
+"""Commands of the differ: diff, apply, inspect, keyset."""
 
 from pathlib import Path
 from textwrap import wrap
@@ -13,10 +13,12 @@ from otadiff.apply import apply_files
 from otadiff.build import board_for, build_package, facts_of, reader
 from otadiff.inspect import inspect as look_at
 from otadiff.inspect_package import image_size
+from otadiff.keycommands import keyset
 from otadiff.report import explanation, summary
 from otadiff.sign import Signer, development_key, open_public, open_signer
 
 app = typer.Typer()
+app.add_typer(keyset, name="keyset")
 
 NO_FILE = "-"
 _WIDTH = 80

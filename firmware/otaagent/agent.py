@@ -18,6 +18,11 @@ from .report import Reports
 from .server import Server
 from .update import CODECS, Update, room
 
+try:
+    from . import keys as rings
+except ImportError:
+    rings = None  # an image without key sets: provisioning says which keys sign
+
 _SERVER_UNREACHABLE = const(301)
 _APPROVAL_PENDING = const(309)
 _SERVER_BUSY = const(312)
@@ -38,7 +43,9 @@ class Agent:
         self.config = config
         self.log = board.log
         keys = [keyset.Key(config.keys[i : i + 64]) for i in range(0, len(config.keys), 64)]
-        self.keys = keyset.KeySet(keys)
+        self.ring = rings.open_ring(board) if rings else None
+        self.keys = self.ring or keyset.KeySet(keys)
+        self.offered_keys = None  # by the server
         context = http.tls_context(config.ca) if config.ca else None
         self.client = http.Client(context, bool(config.dev), config.timeout)
         self.download = http.Client(context, bool(config.dev), config.timeout)
@@ -194,6 +201,7 @@ class Agent:
             "image_sha256": board.image_sha256.hex(), "slot": board.running.label, "seq": board.seq,
             "state": state, "agent": settings.API_LEVEL, "staging": room(board), "ram": config.ram,
             "codecs": list(CODECS), "frozen": board.frozen, "kept": board.kept().hex(),
+            "key_set": self.keys.version,
         })  # fmt: skip
         return found
 
@@ -220,6 +228,8 @@ class Agent:
                 await self.ask("before check")
                 offer, server = await self._look()
                 failures = 0
+                if self.ring:
+                    await self.ring.follow(self, server)
                 if not offer and time.ticks_diff(time.ticks_ms(), began) >= self.config.wait * 500 > 0:
                     wait = 1  # the server held the poll: that was the wait
                 if isinstance(offer, dict) and not self._is_refused(offer.get("etag")):
@@ -309,6 +319,7 @@ class Agent:
             self.client.close()
 
     def _heed(self, answer: dict) -> None:
+        self.offered_keys = answer.get("keys")
         seconds = answer.get("poll_interval")
         if type(seconds) is int:
             self.interval = min(max(seconds, 1), 86400)

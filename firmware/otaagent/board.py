@@ -11,6 +11,11 @@ from . import slots
 from .journal import BLOCKED, FLOOR, KNOWN, TRIAL, Journal
 from .slots import SECTOR, hash_of
 
+try:
+    from otaspec import signature
+except ImportError:
+    signature = None  # images without Secure Boot
+
 _NO_SECOND_SLOT = const(405)
 _CONFIRM_FAILED = const(408)
 _TRIAL_WATCHDOG = const(502)
@@ -47,6 +52,7 @@ class Board:
         self.size = 0  # of the running image, with its SHA-256: set by identify()
         self.image_sha256 = b""
         self.seq = 0
+        self.least_seq = 0  # by the key set in force
         # The best of three: what the journal knows of this hash, the image's own word, provisioning's.
         self.version = desc.get("version") or config.version
 
@@ -130,7 +136,7 @@ class Board:
         self.journal.put(BLOCKED, journal.block(self.journal.get(BLOCKED), sha256, seq))
 
     def floor(self) -> int:
-        return journal.floor(self.journal.get(FLOOR), self.journal.get(TRIAL), self.seq)
+        return journal.floor(self.journal.get(FLOOR), self.journal.get(TRIAL), max(self.seq, self.least_seq))
 
     def raise_floor(self) -> None:
         """Bring FLOOR up to what TRIAL says, before that record is overwritten."""
@@ -188,7 +194,7 @@ class Board:
     def _candidates(self) -> list:
         """(size, hash) that the running image may have: as recorded, else as its own header says.
 
-        (A signature may follow what the header describes, so the record comes first.)
+        (What follows the header's image can only be guessed to be its signature: the record comes first.)
         """
         found = []
         trial = self.journal.get(TRIAL)
@@ -200,9 +206,10 @@ class Board:
 
 
 def image_size(slot: "Slot") -> int:
-    """Bytes of the image in `slot` as its header has them, 0 where there is none."""
+    """Bytes of the image in `slot` with its signature, as its header has them; 0 where there is none."""
     try:
-        return image.parse(slot.readinto, slot.size).size
+        end = image.parse(slot.readinto, slot.size).size
+        return signature.end_of(slot.readinto, end, slot.size) if signature else end
     except InputError:
         return 0
 

@@ -8,7 +8,7 @@ from otaspec.errors import error
 _NVS_FAILED = const(404)
 
 SESSION, HINT, TRIAL = journal.SESSION, journal.HINT, journal.TRIAL
-BLOCKED, FLOOR, KNOWN = journal.BLOCKED, journal.FLOOR, journal.KNOWN
+BLOCKED, FLOOR, KNOWN, KEYS = journal.BLOCKED, journal.FLOOR, journal.KNOWN, journal.KEYS
 
 
 class Journal:

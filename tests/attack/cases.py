@@ -29,6 +29,9 @@ class Case:
     settings: dict[str, Any] = field(default_factory=dict)
     proof: str = "right"
     rounds: int = 1
+    roots: bytes = b""  # the key set built into the firmware
+    keysets: dict[str, bytes] = field(default_factory=dict)  # what the server has, by number
+    cut: tuple[int, int] = (0, 0)  # operation and kind of a power cut
 
     @property
     def code(self) -> int:
@@ -40,10 +43,14 @@ class Case:
             name: [(raw.hex(), times, ms) for raw, times, ms in pieces]
             for name, pieces in self.replies.items()
         }
-        names = ("name", "nvs", "offer", "answer", "settings", "proof", "rounds")
+        names = ("name", "nvs", "offer", "answer", "settings", "proof", "rounds", "cut")
         found = {name: getattr(self, name) for name in names}
         etag = hashlib.sha256(self.package).hexdigest()
-        return found | {"replies": replies, "package": self.package.hex(), "etag": etag}
+        keysets = {number: signed.hex() for number, signed in self.keysets.items()}
+        return found | {
+            **{"replies": replies, "package": self.package.hex(), "etag": etag},
+            **{"roots": self.roots.hex(), "keysets": keysets},
+        }
 
 
 GOOD = full()

@@ -94,6 +94,8 @@ class Server:
             return self._file(self._package, headers)
         if name == "log":
             return _http("204 No Content", {}, b"")
+        if name == "keysets":
+            return self._file(unhexlify(self._case["keysets"][path.split("/")[-1]]), headers)
         status, more, answer = getattr(self, "_" + name)(json.loads(body))
         return _http(status, more, answer)
 
@@ -125,13 +127,16 @@ class Server:
         case = self._case
         self._polls += 1
         told = [r for r in self.reports if r[0] in ("failed", "confirmed", "reverted")]
-        if len(told) >= case["rounds"] or self._polls > 12:
+        following = str(doc["key_set"] + 1)
+        more = following in case["keysets"] and self._polls < 5
+        if (len(told) >= case["rounds"] and not more) or self._polls > 12:
             raise ends.Settled
         offer = {"rollout": 1, "seq": 9, "version": "1.1.0", "etag": self._etag(), "url": "/v1/packages/x"}
         offer.update(case["offer"])
-        answer = {"time": self._job["time"], "poll_interval": 60, "update": None if told else offer}
-        if case["rounds"] > 1:
-            answer["update"] = offer
+        wanted = not told or case["rounds"] > 1
+        answer = {"time": self._job["time"], "poll_interval": 60, "update": offer if wanted else None}
+        if following in case["keysets"]:
+            answer["keys"] = {"version": doc["key_set"] + 1, "url": "/v1/keysets/lab/" + following}
         answer.update(case["answer"])
         raw = json.dumps(answer).encode()
         if "poll" in case["replies"]:
