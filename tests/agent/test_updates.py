@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from otaboards import linux_host
 from otasim.faults import Cut, Faults
 
 from .service import Service
-from .station import Station, delta, full, image, reported
+from .station import EXAMPLES, Station, delta, full, image, reported
 
 # Every application here says what it sees on the console: `say(name=value)`.
 HEAD = """
@@ -274,3 +275,17 @@ async def main(agent):
         await board.run(polls(polled + 1))
     assert said("held", ["1"])(board) or cut
     assert service.polls[-1]["version"] == "1.0.0"
+
+
+@pytest.mark.slow
+async def test_the_example_of_the_readme_passes_its_trial_and_keeps_its_window(tmp_path: Path) -> None:
+    field = linux_host.folder_files(EXAMPLES / "field")
+    hour = (time.gmtime().tm_hour + 12) % 24
+    shut = field["app.py"].replace(b"02:00-04:30", f"{hour:02}:00-{hour:02}:30".encode())
+    with Service() as service:
+        service.release(full(image("1.1.0", {"app.py": shut})))
+        board = Station(tmp_path, service, image("1.0.0"), {"soak": 1})
+        await board.run(reported("confirmed"))
+        await board.run(lambda s: "heating" in s.service.polls[-1])
+        service.release(full(image("1.2.0"), 8, "1.2.0"), "1.2.0", 8, 4)
+        await board.run(reported("deferred", 702))
