@@ -77,7 +77,7 @@ def delta(new: bytes = NEW, codec: str = "bsdiff", **change: Any) -> bytes:
     return full(new, **({"data": made.payload} | base | how | change))
 
 
-def board(folder: Path) -> dict[str, Any]:
+def board(folder: Path, old: bytes = OLD) -> dict[str, Any]:
     """The job: a board that runs OLD, an older image that boots in the other slot."""
     settings = {
         **{"pk": "lab", "dn": "kitchen", "ds": DS, "server": "http://lab", "keys": SIGNER.public},
@@ -87,7 +87,7 @@ def board(folder: Path) -> dict[str, Any]:
         folder / "board.bin",
         flash_size=BOARD.flash_size,
         rows=BOARD.rows,
-        images={0: OLD, 1: OLDER},
+        images={0: old, 1: OLDER},
         chip_id=BOARD.chip_id,
         settings=settings,
     )
@@ -108,12 +108,14 @@ def records(**change: Any) -> dict[str, str]:
     }
 
 
-async def run(folder: Path, cases: Sequence[dict[str, Any]], without: str = "") -> dict[str, dict[str, Any]]:
-    """{name: what became of it}. `without`: a check that the agent is to leave out."""
+async def run(
+    folder: Path, cases: Sequence[dict[str, Any]], without: str = "", old: bytes = OLD
+) -> dict[str, dict[str, Any]]:
+    """{name: what became of it}. `without`: a check that the agent leaves out; `old`: what the board runs."""
     found = runtime.find()
     lab = compile_tree([_LAB], arch=found.arch) / _LAB.name
     path = [_DEVICE, lab, parts.stand_ins(found), bench.firmware(found)]
-    lines = [json.dumps(row) for row in (board(folder) | {"without": without}, *cases)]
+    lines = [json.dumps(row) for row in (board(folder, old) | {"without": without}, *cases)]
     child = await asyncio.create_subprocess_exec(
         *found.command(["-m", "hostile"], heap="2M", path=path),
         stdin=asyncio.subprocess.PIPE,

@@ -32,6 +32,7 @@ class Case:
     roots: bytes = b""  # the key set built into the firmware
     keysets: dict[str, bytes] = field(default_factory=dict)  # what the server has, by number
     cut: tuple[int, int] = (0, 0)  # operation and kind of a power cut
+    dump: int = 0  # bytes of the other slot that the result is to show
 
     @property
     def code(self) -> int:
@@ -43,7 +44,7 @@ class Case:
             name: [(raw.hex(), times, ms) for raw, times, ms in pieces]
             for name, pieces in self.replies.items()
         }
-        names = ("name", "nvs", "offer", "answer", "settings", "proof", "rounds", "cut")
+        names = ("name", "nvs", "offer", "answer", "settings", "proof", "rounds", "cut", "dump")
         found = {name: getattr(self, name) for name in names}
         etag = hashlib.sha256(self.package).hexdigest()
         keysets = {number: signed.hex() for number, signed in self.keysets.items()}

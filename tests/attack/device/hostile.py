@@ -49,6 +49,7 @@ class Run:
         self.before = self._heads()
         self.writes = self.world.rtc[layout.W_PROGRAMS] + self.world.rtc[layout.W_ERASES]
         self._left, self._kind = case["cut"]
+        self._dump = case["dump"]
         self._begin = self.world.the_gate.begin
         self.world.the_gate.begin = self._counted
 
@@ -78,6 +79,11 @@ class Run:
     def _heads(self) -> list:
         """The first bytes of both slots."""
         return [bytes(self.world.flash.window(r.offset, _HEAD)) for r in self.loader.rows if r.type == 0]
+
+    def _slot(self) -> str:
+        """What the other slot holds, as far as the case wants to see it."""
+        row = [r for r in self.loader.rows if r.type == 0][1]
+        return hexlify(bytes(self.world.flash.window(row.offset, self._dump))).decode()
 
     def to_the_end(self) -> dict:
         rtc, cause = self.world.rtc, layout.PWRON_RESET
@@ -156,6 +162,7 @@ class Run:
             "floor": [journal.floor(floor, book.get(TRIAL)), floor["key_set"]],
             "tables": len(kept["tables"]) if kept else 0,
             "cut": self._left <= 0,
+            "slot": self._slot(),
         }
 
 
