@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from otaboards import runtime
@@ -41,6 +42,7 @@ class Stage:
     ada: Page
     eyes: Eyes
     times: dict[str, float] = field(default_factory=dict)
+    rollouts: dict[str, str] = field(default_factory=dict)  # version: path of its page
 
     def at(self, pk: str, path: str = "") -> str:
         return f"{self.client.server}/products/{pk}{path}"
@@ -164,7 +166,7 @@ async def main_story(stage: Stage) -> None:
         await roll_out(stage, bad.new_version)
         await expect(stage.owner.locator("#rollout-now")).to_contain_text("Why it stopped")
         await expect(stage.owner.locator("#rollout-boards")).to_contain_text("SELF_TEST_FAILED")
-        await stage.eyes.look("rollout-stopped", "/products/thermostat/rollouts/2")
+        await stage.eyes.look("rollout-stopped", stage.rollouts[bad.new_version])
         await go_back(stage, good)
 
 
@@ -237,6 +239,7 @@ async def roll_out(stage: Stage, version: str) -> None:
     await page.get_by_role("button", name="Ask for approval").click()
     await expect(page.locator("#rollout-now")).to_contain_text("somebody else must agree")
     await expect(page.locator("#live")).to_have_text("Live")
+    stage.rollouts[version] = urlsplit(page.url).path
     await page.evaluate(SAMPLER)
     await approve(stage)
 
@@ -263,7 +266,7 @@ async def watch_bars(stage: Stage) -> None:
     """Nobody reloads the page: what it shows of the boards moves by itself, to the end."""
     page = stage.owner
     await page.locator("#rollout-boards progress").first.wait_for()
-    await stage.eyes.look("rollout-running", "/products/thermostat/rollouts/1")
+    await stage.eyes.look("rollout-running", urlsplit(page.url).path)
     await stage.eyes.look("overview-running", "/products/thermostat")
     await expect(page.locator("#rollout-now .badge").first).to_have_text("done")
     await expect(page.locator("#rollout-now")).to_contain_text("3 confirmed")
@@ -319,13 +322,14 @@ async def every_page(stage: Stage) -> None:
     await page.get_by_label("Name").fill("new-image")
     await page.get_by_label("Rule").fill("version = 1.0.0-again4")
     await page.get_by_role("button", name="Make the group").click()
-    unlucky = (await asyncio.to_thread(stage.client.rollout, "thermostat", 2)).failures[0].dn
+    bad = int(stage.rollouts["1.1.1"].rsplit("/", 1)[-1])
+    unlucky = (await asyncio.to_thread(stage.client.rollout, "thermostat", bad)).failures[0].dn
     pages = {
         **{"overview": at, "devices": f"{at}/devices", "device": f"{at}/devices/{unlucky}"},
         **{"releases": f"{at}/releases", "release": f"{at}/releases/1.1.0", "rollouts": f"{at}/rollouts"},
-        **{"rollout": f"{at}/rollouts/1", "new-rollout": f"{at}/rollouts/new", "groups": f"{at}/groups"},
+        **{"rollout": stage.rollouts["1.1.0"], "new-rollout": f"{at}/rollouts/new", "groups": f"{at}/groups"},
         **{"alarms": f"{at}/alarms", "settings": f"{at}/settings", "team": "/team", "audit": "/audit"},
-        **{"not-here": f"{at}/rollouts/99"},
+        **{"not-here": f"{at}/rollouts/999"},
     }
     for name, path in pages.items():
         await stage.eyes.look(name, path)
