@@ -86,8 +86,8 @@ def page(facts: dict[str, Any]) -> str:
             "",
             "## What it takes",
             "Encoder: seconds of one core and megabytes. Decoder: milliseconds on the i386 runtime without",
-            "flash; the smallest heap in KB that is enough for interpreter, code and data together, and its",
-            "bytes of data; normal and small profile.",
+            "flash, in a heap of 48 KB; the smallest heap in KB that is enough for interpreter, code",
+            "and data together, and its bytes of data; normal and small profile.",
             "",
             *_costs(rows),
         ]

@@ -90,7 +90,7 @@ def _codec(made: Encoded) -> dict[str, Any]:
 
 
 RELEASES = st.integers(0, 4).map(lambda i: releases()[i])
-COUNT = [40, pytest.param(600, marks=pytest.mark.slow)]
+COUNT = [40, pytest.param(300, marks=pytest.mark.slow)]
 
 
 def altered(data: st.DataObject, raw: bytes) -> bytes:

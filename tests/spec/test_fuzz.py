@@ -14,5 +14,5 @@ def test_a_few() -> None:
 
 @pytest.mark.slow
 def test_codecs_0_to_2_at_length() -> None:
-    seen = {found if isinstance(found, int) else 0 for found in map(fuzz.outcome, fuzz.simple_cases(6000, 3))}
+    seen = {found if isinstance(found, int) else 0 for found in map(fuzz.outcome, fuzz.simple_cases(3000, 3))}
     assert seen == {0, *fuzz.CODES}
