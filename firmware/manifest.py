@@ -1,7 +1,7 @@
 """Frozen into the firmware: the agent must come from the image itself, as both slots share the file system.
 
-`make BOARD=... FROZEN_MANIFEST=.../firmware/manifest.py` in MicroPython's ports/esp32, which executes
-this file in its own folder.
+For MicroPython's manifest files to include: that of the ESP32 boards (boards/otaboards/data/manifest.py),
+that of the emulated microcontroller (host_sim/mcu/manifest.py), or your own. Executed in its own folder.
 """
 
 import os
@@ -21,7 +21,6 @@ DEVICE = tuple(
     n for n in sorted(os.listdir("../bootloader_spec/otaspec")) if n.endswith(".py") and n not in HOST_ONLY
 )
 
-include("$(PORT_DIR)/boards/manifest.py")
 package("otaspec", files=DEVICE, base_path="../bootloader_spec", opt=3)
 package("otaagent", base_path=".", opt=3)
 module("boot.py", base_path=".")

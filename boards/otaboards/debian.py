@@ -95,24 +95,13 @@ def unpack(
 
     Raises RUNTIME_MISSING where apt, a mirror or a package is not there.
     """
-    for tool in ("apt-get", "apt-cache", "dpkg-deb"):
-        if not shutil.which(tool):
-            raise missing(f"{tool} is not here, so this is not Debian")
-    if not KEYRING.is_file():
-        raise missing("Debian's archive key is not here (package debian-archive-keyring)")
-    candidates = mirrors()
-    if not candidates:
-        raise missing("apt's sources name no Debian mirror")
     with tempfile.TemporaryDirectory(prefix="apt-", dir=target.parent) as scratch:
-        apt = _Apt(Path(scratch), architecture)
-        for mirror in candidates:
-            progress(f"reading the package list of Debian {SUITE} ({architecture.name}) at {mirror}")
-            if apt.update(mirror, packages[0]):
-                return _fetch(apt, packages, target, progress)
-    raise missing(f"no Debian {SUITE} at {', '.join(candidates)}: {apt.complaint}")
+        apt = Apt(Path(scratch), architecture)
+        apt.find(packages[0], progress)
+        return _fetch(apt, packages, target, progress)
 
 
-def _fetch(apt: "_Apt", packages: Sequence[str], target: Path, progress: Progress) -> dict[str, str]:
+def _fetch(apt: "Apt", packages: Sequence[str], target: Path, progress: Progress) -> dict[str, str]:
     progress(f"fetching {', '.join(packages)}")
     versions = {}
     for package in apt.download(packages):
@@ -122,12 +111,14 @@ def _fetch(apt: "_Apt", packages: Sequence[str], target: Path, progress: Progres
     return versions
 
 
-class _Apt:
+class Apt:
     """apt with lists, state and cache in a folder of its own, for one architecture and one mirror."""
 
-    def __init__(self, folder: Path, architecture: Architecture) -> None:
+    def __init__(self, folder: Path, architecture: Architecture, suite: str = SUITE, sources: bool = False) -> None:
         self.folder = folder
         self.architecture = architecture
+        self.suite = suite
+        self.sources = sources
         self.complaint = ""
         for name in ("lists/partial", "cache/archives/partial", "packages"):
             (folder / name).mkdir(parents=True)
@@ -149,10 +140,27 @@ class _Apt:
             "-oAcquire::AllowInsecureRepositories=false",
         ]
 
+    def find(self, package: str, progress: Progress) -> None:
+        """Reads the lists of the first mirror that has `package`. RUNTIME_MISSING where there is none."""
+        for tool in ("apt-get", "apt-cache", "dpkg-deb"):
+            if not shutil.which(tool):
+                raise missing(f"{tool} is not here, so this is not Debian")
+        if not KEYRING.is_file():
+            raise missing("Debian's archive key is not here (package debian-archive-keyring)")
+        candidates = mirrors()
+        if not candidates:
+            raise missing("apt's sources name no Debian mirror")
+        for mirror in candidates:
+            progress(f"reading the package list of Debian {self.suite} ({self.architecture.name}) at {mirror}")
+            if self.update(mirror, package):
+                return
+        raise missing(f"no Debian {self.suite} at {', '.join(candidates)}: {self.complaint}")
+
     def update(self, mirror: str, package: str) -> bool:
         """Whether the suite at `mirror` is signed by Debian and has `package`."""
-        source = f"deb [arch={self.architecture.name} signed-by={KEYRING}] {mirror} {SUITE} main\n"
-        (self.folder / "sources.list").write_text(source)
+        where = f"signed-by={KEYRING}] {mirror} {self.suite} main\n"
+        lines = f"deb [arch={self.architecture.name} {where}"
+        (self.folder / "sources.list").write_text(lines + (f"deb-src [{where}" if self.sources else ""))
         self._run("apt-get", "update")
         # Not the exit status: hooks of the machine's own apt configuration may fail after a good update.
         said = self.complaint
@@ -167,6 +175,24 @@ class _Apt:
         if len(found) != len(packages):
             raise missing(f"the packages could not be fetched: {self.complaint}")
         return found
+
+    def closure(self, packages: Sequence[str]) -> list[Path]:
+        """The package files of `packages` and of everything that they depend on."""
+        words = ("install", "--download-only", "--no-install-recommends", "-y")
+        self._run("apt-get", *words, *packages)
+        found = sorted((self.folder / "cache/archives").glob("*.deb"))
+        here = {file.name.split("_")[0] for file in found}
+        if not here.issuperset(packages):
+            raise missing(f"the packages could not be fetched: {self.complaint}")
+        return found
+
+    def source(self, package: str) -> Path:
+        """The upstream archive of a source package; apt checks its hash against the signed list."""
+        self._run("apt-get", "source", "--download-only", package)
+        found = sorted((self.folder / "packages").glob(f"{package}_*.orig.tar.*"))
+        if not found:
+            raise missing(f"the source of {package} could not be fetched: {self.complaint}")
+        return found[0]
 
     def _run(self, tool: str, *words: str) -> "subprocess.CompletedProcess[str]":
         answer = subprocess.run(

@@ -3,4 +3,5 @@
 A board of its own needs may have a manifest.py in its folder, which is then taken instead of this one.
 """
 
+include("$(PORT_DIR)/boards/manifest.py")
 include("../../../firmware/manifest.py")
