@@ -135,7 +135,8 @@ class Mcu:
                 command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout, check=False
             )
         except subprocess.TimeoutExpired as late:
-            raise McuError(f"no answer within {timeout:g} s: {' '.join(words)}") from late
+            said = (late.stdout or b"").decode(errors="replace")[-500:]
+            raise McuError(f"no answer within {timeout:g} s: {' '.join(words)}; until then: {said}") from late
         if done.returncode:
             raise McuError((done.stdout + done.stderr).strip())
         return done.stdout

@@ -17,7 +17,11 @@ ROWS = (
     (0, 0x10, 0x10000, 0x200000, "ota_0", False),
     (0, 0x11, 0x210000, 0x200000, "ota_1", False),
 )
-_memory = memoryview(uctypes.bytearray_at(FLASH, SIZE))
+
+
+def _memory(at: int, size: int) -> bytearray:
+    """`size` bytes of flash. (An assignment to a slice of all of it would move 8 MB.)"""
+    return uctypes.bytearray_at(FLASH + at, size)
 
 
 class Partition:
@@ -43,15 +47,16 @@ class Partition:
 
     def readblocks(self, block: int, buf, offset: int = 0) -> None:
         at = self._inside(block * _SECTOR + offset, len(buf))
-        buf[:] = _memory[at : at + len(buf)]
+        buf[:] = _memory(at, len(buf))
 
     def writeblocks(self, block: int, buf, offset=None) -> None:
         at = self._inside(block * _SECTOR + (offset or 0), len(buf))
         if offset is None:
             self.ioctl(6, block)
-        if uctypes.bytearray_at(FLASH + at, len(buf)).count(b"\xff") != len(buf):
+        cells = _memory(at, len(buf))
+        if cells.count(b"\xff") != len(buf):
             raise OSError(-1, "programmed over bytes that were not erased")
-        _memory[at : at + len(buf)] = buf
+        cells[:] = buf
 
     def ioctl(self, command: int, argument: int) -> int:
         if command == 6:
@@ -59,7 +64,7 @@ class Partition:
             if self._row is ROWS[_RUNNING]:
                 raise OSError(-1, "erases the running image")
             for i in range(at, at + _SECTOR, len(_BLANK)):
-                _memory[i : i + len(_BLANK)] = _BLANK
+                _memory(i, len(_BLANK))[:] = _BLANK
         return {4: self._row[3] // _SECTOR, 5: _SECTOR}.get(command, 0)
 
     def _inside(self, at: int, size: int) -> int:
@@ -68,7 +73,7 @@ class Partition:
         return self._at + at
 
 
-_BLANK = b"\xff" * 64
+_BLANK = b"\xff" * 256
 _nvs = {}
 
 

@@ -45,10 +45,10 @@ def rom(address: int, size: int) -> None:
 
 def signature(public: bytes, digest: bytes, signed: bytes) -> None:
     """P-256 with and without the table of the key."""
-    from otaspec import p256
+    from otaspec import comb, p256
 
     start = now()
-    table = p256.make_table(public)
+    table = comb.make_table(public)
     made = since(start)
     start = now()
     good = p256.verify(public, digest, signed, table)
@@ -59,7 +59,7 @@ def signature(public: bytes, digest: bytes, signed: bytes) -> None:
     wrong = bytes([signed[0] ^ 1]) + signed[1:]
     say({
         "good": good, "bad": p256.verify(public, digest, wrong, table),
-        "p256 verify with table": with_table, "p256 verify without table": without, "p256 make_table": made,
+        "p256 verify with table": with_table, "p256 verify without table": without, "p256 table of a key": made,
     })  # fmt: skip
 
 
@@ -69,7 +69,7 @@ def cbor(raw: bytes) -> None:
     from otaspec.errors import OtaError
 
     start = now()
-    value = cbor.decode(raw)
+    cbor.decode(raw)
     decoded = since(start)
     start = now()
     found = manifest.decode(raw)
@@ -80,7 +80,7 @@ def cbor(raw: bytes) -> None:
     except OtaError:
         refused = True
     say({
-        "fields": len(value), "version": found.version, "refused": refused,
+        "version": found.version, "refused": refused,
         "cbor decode of a manifest": decoded, "manifest decode and checks": checked,
     })  # fmt: skip
 
@@ -130,37 +130,36 @@ class _Sink:
         self.spent += since(start)
 
 
-def update(package: int, size: int, public: bytes, heap: int = 0, decoder: bool = False) -> None:
-    """The package at `package` in memory, from slot 0 into slot 1, by the agent's own code.
+def update(package: tuple, public: bytes, table: bytes, heap: int = 0, decoder: bool = False) -> None:
+    """The package at (address, size) in memory, from slot 0 into slot 1, by the agent's own code.
 
     heap: bytes that everything may take, modules and buffers too; 0: what there is.
     decoder: count the decoder's own instructions too, which costs heap.
     """
     limit(heap)
     try:
-        say(_update(package, size, public, decoder))
+        say(_update(package, public, table, decoder))
     except MemoryError as e:
         limit(0)
         gc.collect()
         say({"memory": str(e)})
 
 
-def _update(package: int, size: int, public: bytes, decoder: bool) -> dict:
+def _update(package: tuple, public: bytes, table: bytes, decoder: bool) -> dict:
     from otaagent import slots, staging
     from otaagent.apply import Writer
     from otaagent.journal import Hints, Journal
-    from otaspec import keyset, manifest, p256, verify
+    from otaspec import keyset, manifest, verify
 
     result = {}
     running, other = slots.pair()
-    whole = memoryview(uctypes.bytearray_at(package, size))
-    key = keyset.Key(public, "", p256.make_table(public))
-    gc.collect()
+    whole = memoryview(uctypes.bytearray_at(*package))
+    keys = keyset.KeySet([keyset.Key(public, "", table)])
     start = now()
     head = bytes(whole[: manifest.HEAD_SIZE + manifest.size_of(whole[:8])])
-    m = verify.open_package(head, keyset.KeySet([key]))
+    m = verify.open_package(head, keys)
     result["manifest"] = since(start)
-    key = head = None
+    head = None
     hints = Hints(Journal(), m.digest, False)
     stage = staging.SlotStage(other, staging.in_slot(m.image_size, 0))
     start = now()
