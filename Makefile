@@ -78,6 +78,10 @@ bench-cloud: setup  ## the cloud beside a bare endpoint (4 minutes): docs/benchm
 fleet: setup  ## 1,000 boards take a release over HTTP while the cloud is killed: docs/benchmarks/fleet.json
 	$(PY) -m tests.cloud.fleet
 
+# UPDATE=1 writes docs/benchmarks/mcu.json anew
+mcu: setup  ## verifier and decoders on an emulated microcontroller: instructions, heap (<= 5 minutes)
+	$(PY) -m bench.mcu $(if $(UPDATE),--update)
+
 build/bench/.stamp: bench/requirements.txt
 	$(PYTHON) -m venv build/bench
 	build/bench/bin/python -m pip install --quiet --disable-pip-version-check -r bench/requirements.txt
@@ -86,5 +90,5 @@ build/bench/.stamp: bench/requirements.txt
 clean:  ## remove what was built
 	rm -rf build .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help setup demo check test story prove soak fuzz fix docs lock bench bench-cloud fleet clean
+.PHONY: help setup demo check test story prove soak fuzz fix docs lock bench mcu bench-cloud fleet clean
 .DEFAULT_GOAL := help

