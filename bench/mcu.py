@@ -144,7 +144,8 @@ def _update(board: mcu.Mcu, pair: Pair, codec: str) -> Figures:
     found = _run(board, pair, codec, "decoder=True")
     if found is None:
         raise WrongAnswerError(f"{name}: the heap is too small")
-    figures = {f"{name}: {part}": found[part] for part in ("decoder", "manifest", "decode and write")}
+    figures = {f"{name}: {part}": found[part] for part in ("decoder", "decode and write")}
+    say(f"{name}: {found}")
     if pair.name in CORPUS:  # minutes for a search: is 48 KB enough?
         if _run(board, pair, codec, f"heap={HEAP - _BUFFERS}") is None:
             raise WrongAnswerError(f"{name}: {HEAP} bytes of heap are too few")

@@ -8,7 +8,7 @@ from otaspec import image, image_file, partition
 from otaspec.errors import InputError, code
 from rich.table import Table
 
-from otaboards import console, loader, runtime
+from otaboards import console, loader, provision_cli, runtime
 from otaboards.loader import Board
 from otaboards.new import new_board
 from otaboards.partitions import FIRST_FREE, read_csv, update_problems
@@ -16,6 +16,9 @@ from otaboards.partitions import FIRST_FREE, read_csv, update_problems
 app = typer.Typer()
 board = typer.Typer(no_args_is_help=True, help="Boards: what there is, whether a table is right, a new one.")
 app.add_typer(board, name="board")
+board.command()(provision_cli.setup)
+board.command()(provision_cli.status)
+board.command()(provision_cli.log)
 
 
 @board.command("list")

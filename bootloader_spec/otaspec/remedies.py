@@ -346,6 +346,16 @@ REMEDIES = {
         "Give an EC key on P-256 as PEM: `openssl ecparam -name prime256v1 -genkey -noout -out key.pem`. "
         "For an encrypted one set DRIBLET_KEY_PASSWORD.",
     ),
+    623: (
+        "This serial port cannot be opened.",
+        "Plug the board in and name its port (`python -m serial.tools.list_ports` lists them). "
+        "If it is busy, close the program that holds it; if it is denied, join the group dialout.",
+    ),
+    624: (
+        "The board does not answer as MicroPython does, or not as asked.",
+        "Press reset and try again. For flashing an image hold BOOT while you press reset. "
+        "A board without MicroPython needs --image.",
+    ),
     701: (
         "The application asked the agent to wait.",
         "Nothing: it goes on when the application allows it, or force the update.",

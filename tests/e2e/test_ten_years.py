@@ -1,7 +1,7 @@
 """A board that got its agent long ago is updated by today's cloud: the agent of each closed issue.
 
-No binary is kept: the image is built again from history, by that commit's own code. A clone without history
-(`git clone --depth 1`) asks its origin for the commit; where that cannot be had the test is skipped, and says so.
+No binary is kept: the image is built again from history, by that commit's own code. A clone without
+history (`git clone --depth 1`) asks its origin for the commit; the test is skipped where that fails.
 """
 
 import os

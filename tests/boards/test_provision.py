@@ -1,0 +1,129 @@
+"""`driblet board setup`, `status`, `log`: by mpremote's own transport, on a board that speaks raw REPL."""
+
+import json
+import os
+import pty
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from otaboards import flash, loader, provision
+from otaspec import image
+from otaspec.errors import InputError, TargetError
+
+from tests import simulated
+from tests.boards import standin
+from tests.conftest import Driblet
+
+KEY = "ab" * 64
+pytestmark = pytest.mark.slow
+
+
+def words(folder: Path, port: str, *more: object) -> list[object]:
+    """A whole command line of setup."""
+    (folder / "ps.txt").write_text("11" * 32)
+    given = ("--board", "LINUX_HOST", "--pk", "lamp", "--dn", "lamp-7", "--server", "http://10.0.0.2:8000")
+    secret = ("--keys", KEY, "--secret-file", folder / "ps.txt")
+    return ["board", "setup", "--port", port, *given, *secret, "--dev", *more]
+
+
+@pytest.fixture
+def silent_port() -> Iterator[str]:
+    """A port where nothing answers."""
+    host, device = pty.openpty()
+    yield os.ttyname(device)
+    os.close(host)
+    os.close(device)
+
+
+def test_a_board_is_set_up_and_says_so(tmp_path: Path, driblet: Driblet) -> None:
+    board = standin.blank(tmp_path)
+    (tmp_path / "ca.pem").write_bytes(b"a CA")
+    with standin.on_a_port(board) as port:
+        answer = driblet(*words(tmp_path, port, "--ca", tmp_path / "ca.pem"))
+    assert answer.status == 0, answer.stderr
+    assert "lamp-7 is ready" in answer.stdout
+    assert "development mode" in answer.stderr
+    wanted = provision.plan(loader.load("LINUX_HOST"), provision.example(), {})
+    for path, data in wanted.files.items():
+        assert (board.vfs / path).read_bytes() == data, path
+    stored = simulated.answer(
+        board,
+        "import sys, json; sys.path.insert(0, 'lib')\nfrom otaagent.config import Config\nc = Config()\n"
+        "print(json.dumps([c.pk, c.dn, c.server, c.board, c.ps.hex(), c.keys.hex(), c.ca.decode(), c.dev]))",
+    )
+    server = "http://10.0.0.2:8000"
+    assert stored == ["lamp", "lamp-7", server, "LINUX_HOST", "11" * 32, KEY, "a CA", 1]
+    assert "11111111" not in answer.stdout + answer.stderr
+
+
+def test_status_and_log_of_a_board_that_was_set_up(tmp_path: Path, driblet: Driblet) -> None:
+    board = standin.blank(tmp_path)
+    with standin.on_a_port(board) as port:
+        assert driblet(*words(tmp_path, port)).status == 0
+    with standin.on_a_port(board) as port:
+        said = json.loads(driblet("board", "status", "--port", port, "--json").stdout)
+    assert (said["pk"], said["dn"], said["board"], said["slot"]) == ("lamp", "lamp-7", "LINUX_HOST", "ota_0")
+    assert (said["registered"], said["development"], said["frozen"]) == (False, True, False)
+    with standin.on_a_port(board) as port:
+        assert "No trial has failed" in driblet("board", "log", "--port", port).stdout
+
+
+def test_a_dry_run_touches_nothing(tmp_path: Path, driblet: Driblet) -> None:
+    answer = driblet(*words(tmp_path, "/dev/no-such-port", "--dry-run"))
+    assert answer.status == 0, answer.stderr
+    assert "Nothing was touched" in answer.stdout
+    assert "otaagent" in answer.stdout
+
+
+def test_no_such_port(tmp_path: Path, driblet: Driblet) -> None:
+    answer = driblet(*words(tmp_path, "/dev/no-such-port"))
+    assert answer.status == 2
+    assert "PORT_UNAVAILABLE" in answer.stderr
+    assert "What to do" in answer.stderr
+
+
+def test_a_port_where_nothing_answers(silent_port: str, tmp_path: Path, driblet: Driblet) -> None:
+    answer = driblet(*words(tmp_path, silent_port))
+    assert answer.status == 1 or answer.status == 2
+    assert "BOARD_SILENT" in answer.stderr
+
+
+def test_a_board_that_is_not_in_its_bootloader(silent_port: str) -> None:
+    kind = loader.load("ESP32_GENERIC_C3")
+    with pytest.raises(TargetError, match="BOARD_SILENT"):
+        flash.write(silent_port, kind, [(0x8000, kind.table, "table")], attempts=1)
+
+
+def test_what_is_flashed() -> None:
+    kind = loader.load("LINUX_HOST")
+    parts = flash.steps(kind, simulated.app_image())
+    assert [(at, len(data)) for at, data, _ in parts[:2]] == [(0x8000, 0xC00), (0xD000, 0x2000)]
+    assert parts[2][0] == kind.slots[0].offset
+    with pytest.raises(InputError, match="CHIP_MISMATCH"):
+        flash.steps(loader.load("ESP32_GENERIC"), simulated.app_image())
+
+
+def found(machine: str, slots: int = 2) -> dict[str, object]:
+    return {"machine": machine, "slots": slots, "otadata": 1, "version": [1, 25, 0]}
+
+
+def test_the_chip_is_compared() -> None:
+    s3 = loader.load("ESP32_GENERIC_S3")
+    assert provision.check(s3, found("Generic ESP32S3 module with ESP32S3")) == []
+    with pytest.raises(InputError, match="CHIP_MISMATCH"):
+        provision.check(s3, found("Generic ESP32C3 module with ESP32C3"))
+    assert s3.chip_id != image.LINUX_HOST
+
+
+def test_a_board_without_two_slots_is_refused() -> None:
+    with pytest.raises(InputError, match="--image"):
+        provision.check(loader.load("ESP32_GENERIC"), found("Generic ESP32 module with ESP32", slots=1))
+
+
+def test_machine_code_only_for_chips_where_it_is_right() -> None:
+    assert provision.NATIVE.get("ESP32-C3") is None
+    files = provision.plan(loader.load("ESP32_GENERIC_C3"), provision.example(), {}).files
+    assert files["lib/otaspec/_hot.mpy"][2] >> 2 == 0
+    files = provision.plan(loader.load("ESP32_GENERIC"), provision.example(), {}).files
+    assert files["lib/otaspec/_hot.mpy"][2] >> 2 == 10
