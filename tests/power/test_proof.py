@@ -5,7 +5,7 @@ fork that goes on to its end and is judged by what stands in its flash. SLOTS.md
 stock bootloader cannot promise: these tests find that, and nothing else.
 
 A release is good or dead only once it runs. So a dead one is cut in every way from the moment on that it is
-READY; before, each operation is cut in one way with one kind of dead release, in turn, and every cut of the
+READY; before, every fourth operation is cut, ways and kinds of dead release in turn, and every cut of the
 good one is seen to come to the very state that the uncut run comes to (Verdict.armed).
 """
 
@@ -131,11 +131,11 @@ async def test_a_dead_release_comes_home(tmp_path: Path, codec: str, slot: int) 
 @pytest.mark.parametrize("slot", [0, 1])
 @pytest.mark.parametrize("codec", ["image", "bsdiff"])
 async def test_a_dead_release_that_was_cut_early_comes_home(tmp_path: Path, codec: str, slot: int) -> None:
-    """Every other operation before READY, the five ways and the five kinds in turn."""
+    """Every fourth operation before READY, the five ways and the five kinds in turn."""
     update = bench.update(tmp_path / "board", codec, slot)
     base = await survey(update)
     ways = cycle(points.SINGLE)
-    chosen = [Point(n, next(ways), n) for n in range(1 + slot, ready(base), 2)]
+    chosen = [Point(n, next(ways), n) for n in range(1 + slot, ready(base), 4)]
     for i, release in enumerate(DEAD):
         dead = bench.update(tmp_path / release, codec, slot, release=release)
         uncut = await survey(dead)
@@ -175,7 +175,7 @@ async def test_where_the_agent_lives_there_is_no_residual(tmp_path: Path) -> Non
 @pytest.mark.parametrize("slot", [0, 1])
 async def test_on_the_reference_bootloader_there_is_no_residual(tmp_path: Path, slot: int) -> None:
     """All tears of all writes of the trial, all kinds of release; and otadata torn in many more ways."""
-    for release in lab.RELEASES:
+    for release in ("good", "hang") if slot else lab.RELEASES:
         update = bench.update(tmp_path / release, "bsdiff", slot, release=release, variant="reference")
         base = await survey(update)
         regions = [bench.REGIONS.of(*o) for o in base.trace]
@@ -193,9 +193,9 @@ async def test_on_the_reference_bootloader_there_is_no_residual(tmp_path: Path, 
     ("release", "variant", "kinds"),
     [
         ("good", "stock", points.SINGLE),
-        ("self_test", "stock", points.SINGLE),
-        ("hang", "stock", IN_ORDER),
-        ("hang", "reference", OUT_OF_ORDER),
+        ("self_test", "stock", IN_ORDER),
+        ("hang", "stock", ("before", "prefix")),  # "after" leaves what "before" the next one does
+        ("hang", "reference", ("subset",)),
     ],
 )
 async def test_every_second_cut_on_otadata(
@@ -208,7 +208,7 @@ async def test_every_second_cut_on_otadata(
     once = await cut(update, base, points.exhaustive(base, kinds, first=first), trace=True)
     doubles = points.seconds_on_otadata(once, bench.REGIONS, kinds)
     verdicts = await cut(update, base, doubles)
-    assert len(verdicts) > 250
+    assert len(verdicts) > 100
     assert {v.cuts for v in verdicts} == {2}
     assert unexpected(update, verdicts) == []
 
@@ -219,6 +219,6 @@ async def test_an_nvs_that_is_lost_or_rolled_back_costs_time(tmp_path: Path, rel
     update = bench.update(tmp_path, release=release)
     base = await survey(update)
     where = points.exhaustive(base, ("before",), first=ready(base) if release != "good" else 1)
-    where = [p for p in where if p.operation % 8 == 0 or p.operation >= ready(base)]
+    where = [p for p in where if p.operation % 16 == 0 or p.operation >= ready(base)]
     faults = [replace(p, nvs=fault) for p in where for fault in lab.NVS_FAULTS[1:]]
     assert unexpected(update, await cut(update, base, faults)) == []
