@@ -19,7 +19,7 @@ from .board import image_size
 from .fetch import Package
 from .http import join
 from .journal import BLOCKED, KNOWN, SESSION, TRIAL, Hints
-from .slots import SECTOR, hash_of
+from .slots import SECTOR, WORK, hash_of
 
 try:
     from otaspec import patch
@@ -390,7 +390,20 @@ class Update:
             self.hints.restart("written")
             raise error(_IMAGE_HASH_WRONG, "reads as %s" % digest[:4].hex())
         self._check_bootable(head)
+        self._clear_head(head)
         board.other.program(0, memoryview(head))
+
+    def _clear_head(self, head: bytes) -> None:
+        """A cut may have cleared bits that the head needs: then its sector is written anew, without it."""
+        other, found = self.board.other, bytearray(_HEAD)
+        other.readinto(0, found)
+        # (Encrypted flash never reads blank, and each row of it is programmed as a whole.)
+        if other.encrypted or all([a & b == b for a, b in zip(found, head)]):
+            return
+        sector = memoryview(WORK)
+        other.readinto(0, sector)
+        other.erase(0)
+        other.program(_HEAD, sector[_HEAD:])
 
     def _check_bootable(self, head: bytes) -> None:
         """What the bootloader would refuse, or what is not the app that its manifest says, gets no head."""

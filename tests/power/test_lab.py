@@ -46,6 +46,21 @@ async def test_a_double_cut_cuts_twice(folder: Path) -> None:
     assert [(v.outcome, v.cuts) for v in verdicts] == [("new", 2)]
 
 
+@pytest.mark.parametrize("codec", ["image", "bsdiff"])
+async def test_a_head_whose_cells_were_poisoned_is_programmed_after_all(folder: Path, codec: str) -> None:
+    """Noise cleared bits that the head needs: its sector is written anew, and nothing is fetched again."""
+    update = bench.update(folder / f"poison-{codec}", codec)
+    base = await lab.survey(runtime.find(), update)
+    regions = [bench.REGIONS.of(*operation) for operation in base.trace]
+    head = len(regions) - regions[::-1].index("head")
+    verdicts = await prove.run(
+        runtime.find(), update, base, [Point(head, "poison", seed) for seed in range(6)]
+    )
+    assert {v.outcome for v in verdicts} == {"new"}
+    assert max(v.extra_erases for v in verdicts) == 1
+    assert {v.extra_bytes for v in verdicts} == {0}
+
+
 @pytest.mark.parametrize("release", ["self_test", "import", "hang", "hang_late", "offline"])
 async def test_a_dead_release_is_sent_back(folder: Path, release: str) -> None:
     base = await lab.survey(runtime.find(), bench.update(folder / release, release=release))
