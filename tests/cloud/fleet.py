@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import os
@@ -79,10 +80,12 @@ async def join(service: Any, count: int, old: str) -> list[Board]:
     turn = asyncio.Semaphore(32)
 
     async def come(board: Board) -> None:
-        async with turn:
-            board.says |= {"image_sha256": old, "seq": 1}
-            assert (await board.login()).status_code == 200
-            await board.poll()
+        board.says |= {"image_sha256": old, "seq": 1}
+        while not board.token:
+            with contextlib.suppress(httpx.TransportError):  # a connection that was idle for too long
+                async with turn:
+                    assert (await board.login()).status_code == 200
+                    await board.poll()
 
     await asyncio.gather(*(come(board) for board in boards))
     return boards
