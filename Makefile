@@ -39,7 +39,7 @@ check: setup  ## the fast part: style, types, import directions, quick tests (<=
 	$(BIN)/pytest -n 2 -m "not slow and not story"
 
 test: setup  ## the whole suite, power cuts at every operation included (<= 12 minutes on two cores)
-	$(BIN)/pytest -n 2 -m "not story"
+	$(BIN)/pytest -n 3 -m "not story"
 
 story: setup  ## a browser and simulated boards: the whole story, docs/screenshots (<= 4 minutes)
 	$(BIN)/pytest -n 0 -s -m story tests/story
