@@ -35,7 +35,10 @@ class OtaBoard:
 
     @cached_property
     def survey(self) -> "Survey":
-        """The uncut run: `outcome` ("new": confirmed; "old": sent back), `operations`, `trace`, `reports`."""
+        """The uncut run: `outcome`, `operations`, `trace`, `reports`.
+
+        outcome: "new": confirmed; "old": a dead release was sent back; "not_converged": a good one was.
+        """
         from otaboards import runtime
         from otasim import lab
 
