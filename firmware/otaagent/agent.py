@@ -12,7 +12,6 @@ from otaspec.errors import Deferred, ServerError, error
 
 from . import config as settings
 from . import http, trial
-from .clock import Clock
 from .journal import SESSION, TRIAL
 from .report import Reports
 from .server import Server
@@ -22,6 +21,10 @@ try:
     from . import keys as rings
 except ImportError:
     rings = None  # an image without key sets: provisioning says which keys sign
+try:
+    from .clock import Clock
+except ImportError:
+    Clock = None  # a board that keeps time itself, or speaks plain HTTP
 
 _SERVER_UNREACHABLE = const(301)
 _APPROVAL_PENDING = const(309)
@@ -49,8 +52,8 @@ class Agent:
         context = http.tls_context(config.ca) if config.ca else None
         self.client = http.Client(context, bool(config.dev), config.timeout)
         self.download = http.Client(context, bool(config.dev), config.timeout)
-        self.clock = None  # plain HTTP needs none
-        if context:
+        self.clock = None
+        if context and Clock:
             self.clock = self.client.clock = self.download.clock = Clock(board.journal.nvs, self.log)
             context.verify_callback = self.clock.seen
         self.servers = [Server(self.client, base, config) for base in config.servers]

@@ -5,6 +5,8 @@ import time
 from typing import Any
 
 import pytest
+from alembic.script import ScriptDirectory
+from otacloud.db import MIGRATIONS
 
 from tests.cloud.kit import Clock, Service, image, joined
 from tests.cloud.test_rollouts import NO_SERVER, Fleet
@@ -83,7 +85,7 @@ async def test_a_delta_from_the_release_before_where_no_device_has_come_yet(serv
 
 async def test_health_and_metrics(service: Service, fleet: Fleet) -> None:
     health = (await service.http.get("/health")).json()
-    assert health == {"status": "ok", "schema_revision": "0006"}
+    assert health == {"status": "ok", "schema_revision": ScriptDirectory(str(MIGRATIONS)).get_current_head()}
     await fleet.roll_out()
     text = (await service.http.get("/metrics")).text
     assert 'driblet_rollouts{state="running"} 1.0' in text
