@@ -154,7 +154,8 @@ async def test_sigterm_ends_politely_with_an_open_page_and_a_running_job(tmp_pat
         board = (await boards_on(service, 1, "a" * 64))[0]
         await service.call("POST", "/products/thermostat/releases?version=1.1.0", content=image())
         await service.http.post("/sign-in", data={"secret": service.token})
-        async with service.http.stream("GET", "/products/thermostat/events") as stream:
+        live = {"Accept": "text/event-stream"}
+        async with service.http.stream("GET", "/products/thermostat/devices", headers=live) as stream:
             lines = stream.aiter_lines()
             assert await anext(lines) == "retry: 2000"
             await board.poll(uptime=5)

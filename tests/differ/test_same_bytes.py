@@ -69,7 +69,7 @@ def test_codec_3() -> None:
 
 
 _MEMORY = """
-import json, resource, sys, time
+import json, re, sys, time
 from pathlib import Path
 from otadiff import address
 old, new = (Path(name).read_bytes() for name in sys.argv[1:])
@@ -77,7 +77,9 @@ address.encode(old[:20000], new[:20000])  # what is compiled, or loaded, once
 started = time.process_time()
 made = address.encode(old, new)
 seconds = time.process_time() - started
-print(json.dumps([len(made.data), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10, seconds]))
+# Not getrusage: there a process begins with the peak of the one that started it.
+peak = re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]
+print(json.dumps([len(made.data), int(peak) >> 10, seconds]))
 """
 
 
@@ -88,7 +90,10 @@ def test_the_encoder_takes_at_most_500_mb_and_15_seconds(corpus: Path) -> None:
         p for p in json.loads((corpus / "pairs.json").read_text()) if p["name"] == "esp32-text"
     )
     files = [str(corpus / chosen[name]) for name in ("old", "new")]
-    done = subprocess.run([sys.executable, "-c", _MEMORY, *files], capture_output=True, text=True, check=True)
+    for _ in range(2):  # the first one may have to compile
+        done = subprocess.run(
+            [sys.executable, "-c", _MEMORY, *files], capture_output=True, text=True, check=True
+        )
     size, megabytes, seconds = json.loads(done.stdout)
     assert size < 2000
     assert megabytes <= 500
