@@ -327,10 +327,28 @@ def residual(s):
 @micropython.viper
 def xor(b: ptr8, i: int, n: int) -> int:
     x = 0
+    n -= 7
+    while i < n:
+        x ^= int(b[i]) ^ int(b[i + 1]) ^ int(b[i + 2]) ^ int(b[i + 3])
+        x ^= int(b[i + 4]) ^ int(b[i + 5]) ^ int(b[i + 6]) ^ int(b[i + 7])
+        i += 8
+    n += 7
     while i < n:
         x ^= int(b[i])
         i += 1
     return x
+
+
+@micropython.viper
+def segment(t: ptr32, n: int, p: int) -> int:
+    """Where in the table t, n words, the segment that holds offset p stands; -1 if there is none."""
+    k = 0
+    while k < n:
+        d = p - int(t[k + 3])
+        if d >= 0 and d < int(t[k + 1]) - int(t[k]):
+            return k
+        k += 5
+    return -1
 
 
 @micropython.viper
@@ -355,7 +373,14 @@ def moved(s, t: int) -> int:
     c = ptr32(s[_C])
     mk = ptr32(s[_MK])
     mv = ptr32(s[_MV])
-    a = int(above(s, t))
+    a = 0  # as in above(), without the call
+    b = int(c[_NM])
+    while a < b:
+        m = (a + b) >> 1
+        if int(mk[m]) <= t:
+            a = m + 1
+        else:
+            b = m
     c[_CA] = int(mk[a - 1]) if a else -0x3FFFFFFF
     c[_CV] = int(mv[a - 1]) if a else 0
     c[_CB] = int(mk[a]) if a < int(c[_NM]) else 0x3FFFFFFF

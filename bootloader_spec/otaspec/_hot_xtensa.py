@@ -13,9 +13,9 @@ _OB = const(4)
 _T = const(5)
 _SG = const(9)
 _HB = const(10)
-_READ2 = const(13)  # function: two bytes of OLD at an offset into _B2
+_READ2 = const(13)  # function: two bytes of OLD from an offset into a buffer
 _B2 = const(14)
-_EC = const(15)  # array i, 32: target | 1 if `entry` stands there; -1 unknown
+_EC = const(15)  # array i, 128: target | 1 if `entry` stands there; -1 unknown
 _PL = const(16)  # array i, 64: slots of literals that went elsewhere: target or -1, displacement
 
 _I = const(3)
@@ -40,6 +40,9 @@ _RG = const(23)
 _B24 = const(24)
 _ENTRY = const(25)  # 1: windowed registers, functions start with `entry`
 _RG0 = const(27)
+_LA = const(58)  # as _CA, _CB, _CV: the map's interval that the last literal stood in
+_LB = const(59)
+_LV = const(60)
 
 _WINDOW = const(1080)  # bytes: 48 + 1024 + 8
 
@@ -62,7 +65,7 @@ def is_entry(s, v: int) -> int:
     if v & 3:
         return 0
     ec = ptr32(s[_EC])
-    d = ((v >> 2) ^ (v >> 9)) & 31
+    d = ((v >> 2) ^ (v >> 9)) & 127
     k = int(ec[d])
     if k & -2 == v:
         return k & 1
@@ -70,7 +73,7 @@ def is_entry(s, v: int) -> int:
     if k >= 0 and k + 2 <= int(c[_WN]):
         ob = ptr8(s[_OB])
     else:
-        s[_READ2](int(sg[j + 3]) + v - int(sg[j]))
+        s[_READ2](int(sg[j + 3]) + v - int(sg[j]), s[_B2])
         ob = ptr8(s[_B2])
         k = 0
     k = 1 if int(ob[k]) == 0x36 and int(ob[k + 1]) & 15 == 1 else 0
@@ -80,7 +83,9 @@ def is_entry(s, v: int) -> int:
 
 @micropython.viper
 def flag_words(s):
-    """Clears the types; marks the aligned words that resync the parse: 32 pointer, 64 `entry`."""
+    """Marks the aligned words that resync the parse: 32 pointer, 64 `entry`. No type is set yet."""
+    k = 0
+    r = 0
     c = ptr32(s[_C])
     ob = ptr8(s[_OB])
     hb = ptr8(s[_HB])
@@ -89,33 +94,29 @@ def flag_words(s):
     ns = int(c[_NS])
     entry = int(c[_ENTRY])
     sl = int(c[_SL]) - 3
-    k = 0
-    while k < _WINDOW:
-        r = 0
-        if k < sl:
-            if int(ob[k]) == 0x36 and entry != 0 and int(ob[k + 1]) & 15 == 1:
-                r = 64
-            i = int(ob[k + 3])
-            if int(hb[i >> 3]) >> (i & 7) & 1:
-                v = int(ob[k]) | int(ob[k + 1]) << 8 | int(ob[k + 2]) << 16
-                v += (int(ob[k + 3]) - int(c[_B24])) << 24
-                i = 0
-                while i < ns:
-                    if v >= int(sg[i]) and v < int(sg[i + 2]):
-                        if int(sg[i + 4]) == 0 or entry == 0 or int(is_entry(s, v)) != 0:
-                            r |= 32
-                        break
-                    i += 5
-        t[k] = r
-        t[k + 1] = 0
-        t[k + 2] = 0
-        t[k + 3] = 0
+    if sl > _WINDOW:
+        sl = _WINDOW
+    while k < sl:
+        if int(ob[k]) == 0x36 and entry != 0 and int(ob[k + 1]) & 15 == 1:
+            t[k] = 64
+        i = int(ob[k + 3])
+        if int(hb[i >> 3]) >> (i & 7) & 1:
+            v = int(ob[k]) | int(ob[k + 1]) << 8 | int(ob[k + 2]) << 16
+            v += (i - int(c[_B24])) << 24
+            i = 0
+            while i < ns:
+                if v >= int(sg[i]) and v < int(sg[i + 2]):
+                    if int(sg[i + 4]) == 0 or entry == 0 or int(is_entry(s, v)) != 0:
+                        r = int(t[k])
+                        t[k] = r | 32
+                    break
+                i += 5
         k += 4
 
 
 @micropython.viper
 def parse(s):
-    """Types of the window: its instructions in order; those before the block let it fall into step."""
+    """Types of the window, 0 so far: its instructions in order; those before the block let it fall into step."""
     flag_words(s)
     i = 0
     b0 = 0
@@ -148,11 +149,23 @@ def parse(s):
     pc0 = int(c[_PC0])
     sl = int(c[_SL])
     sa = int(c[_SA]) - pc0
+    near = 0  # the next marked word, or where instructions may reach beyond the segment
     while i < end:
         b0 = int(ob[i])
         f = int(cl[b0])
+        if f < 4 and i + f <= near:
+            t[i] = 16 | b0 & 15
+            i += f
+            continue
         n = f & 3
         a = (i + 3) & -4
+        if i + n > near:
+            if near < a:
+                near = a
+            while near < sl and near < _WINDOW and t[near] == 0:
+                near += 4
+            if near > sl:
+                near = sl
         if a < i + n:
             w = int(t[a])
             if w != 0 and a != i:  # resync 1
@@ -172,7 +185,7 @@ def parse(s):
                 if q & 0x20000:
                     q -= 0x40000
                 q = ((pc0 + i) & -4) + 4 + (q << 2)
-                k = int(ec[((q >> 2) ^ (q >> 9)) & 31])
+                k = int(ec[((q >> 2) ^ (q >> 9)) & 127])
                 if k & -2 == q:
                     if k & 1:
                         w = 2
@@ -218,6 +231,19 @@ def refer(s, i: int, u: int, q: int, oi: int):
         h = int(pl[h + 1])
     elif u == 22:
         h = int(local(s, q))
+    elif u == 4:
+        if q < int(c[_LA]) or q >= int(c[_LB]):
+            w = int(c[_CA])
+            b = int(c[_CB])
+            h = int(c[_CV])
+            moved(s, q)
+            c[_LA] = int(c[_CA])
+            c[_LB] = int(c[_CB])
+            c[_LV] = int(c[_CV])
+            c[_CA] = w
+            c[_CB] = b
+            c[_CV] = h
+        h = int(c[_LV])
     elif q >= int(c[_CA]) and q < int(c[_CB]):
         h = int(c[_CV])
     else:
@@ -287,6 +313,10 @@ def walk(s):
     n1 = int(c[_CB]) - pc0
     if int(c[_CV]) != dd or dd & 3 != 0:
         n1 = n0
+    m0 = int(c[_LA]) - pc0
+    m1 = int(c[_LB]) - pc0
+    if int(c[_LV]) != dd or dd & 3 != 0:
+        m1 = m0
     pl = ptr32(s[_PL])
     u = 0
     m = 0
@@ -308,7 +338,7 @@ def walk(s):
             q = int(ob[i + 1]) | int(ob[i + 2]) << 8
             if u == 4:
                 q = ((i + 3) & -4) + (q << 2) - 0x40000
-                if q >= n0 and q < n1 and int(pl[(q + pc0 >> 2 & 31) << 1]) != q + pc0:
+                if q >= m0 and q < m1 and int(pl[(q + pc0 >> 2 & 31) << 1]) != q + pc0:
                     i += 3
                     continue
             elif u == 2:
@@ -340,10 +370,16 @@ def walk(s):
                     i += 3
                     continue
             refer(s, i, u, q + pc0, oi)
-            n0 = int(c[_CA]) - pc0
-            n1 = int(c[_CB]) - pc0
-            if int(c[_CV]) != dd or dd & 3 != 0:
-                n1 = n0
+            if u == 4:
+                m0 = int(c[_LA]) - pc0
+                m1 = int(c[_LB]) - pc0
+                if int(c[_LV]) != dd or dd & 3 != 0:
+                    m1 = m0
+            else:
+                n0 = int(c[_CA]) - pc0
+                n1 = int(c[_CB]) - pc0
+                if int(c[_CV]) != dd or dd & 3 != 0:
+                    n1 = n0
         i += m
     if i > er:
         m -= i - er

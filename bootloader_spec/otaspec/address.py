@@ -332,7 +332,9 @@ class Decoder(Input):
         table = self.new_table
         for k in range(0, len(table), 5):
             p = table[k + 3] - at
-            self.sum ^= _hot.xor(self.page, max(p, 0), min(p + table[k + 1] - table[k], n))
+            end = p + table[k + 1] - table[k]
+            if p < n and end > 0:
+                self.sum ^= _hot.xor(self.page, p if p > 0 else 0, end if end < n else n)
         self.sha.update(self.page[:n])
 
     def flush(self, n: int) -> int:

@@ -27,11 +27,21 @@ _OUTSIDE = const(26)
 _RISCV = const(3)
 _THUMB = const(4)
 
-_WORDS = const(58)
+_WORDS = const(61)
 _PATCH_BYTES = const(128)
 _FRESH = const(0x8000)  # p = 2048, n = 0
 _BLOCK = const(1024)
 _WARM = const(48)
+_BLANK = const(216)
+# A literal: in firmware it takes no RAM.
+_ZEROS = (
+    b"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+    b"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+    b"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+    b"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+    b"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+    b"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+)
 
 
 def refuse(n: int, code: int = 112) -> None:
@@ -57,10 +67,7 @@ def signed(n: int) -> int:
 
 def segment(table: list, p: int) -> int:
     """Where in the table the segment that holds offset p stands; -1 if there is none."""
-    for k in range(0, len(table), 5):
-        if 0 <= p - table[k + 3] < table[k + 1] - table[k]:
-            return k
-    return -1
+    return _hot.segment(table, len(table), p)
 
 
 def behind(table: list, p: int, end: int) -> int:
@@ -181,18 +188,14 @@ class Input:
         elif cpu:
             from otaspec import _hot_xtensa as hot
 
-            s[13] = self.read
+            s[13] = self.old.readinto
             s[14] = bytearray(2)
-            s[15] = array("i", range(32))
-            _hot.fill32(s[15], 32, -1)
+            s[15] = array("i", range(128))
+            _hot.fill32(s[15], 128, -1)
             s[16] = array("i", range(64))
         else:
             return
         self.hot = hot
-
-    def read(self, p: int) -> None:
-        """Two bytes of OLD, for a test of an address outside the window."""
-        self.old.readinto(p, self.s[14])
 
     def at(self, p: int, q: int) -> None:
         """Position p of OLD is the next to be copied to position q of NEW."""
@@ -246,6 +249,10 @@ class Input:
             c[_SA] = table[k]
             c[_PC0] = table[k] + start - warm - table[k + 3]
             if self.code:
+                if self.s[15]:  # Xtensa: its scan marks words; the others clear as they go
+                    types = self.s[5]
+                    for n in range(0, _WARM + _BLOCK + 8, _BLANK):
+                        types[n : n + _BLANK] = _ZEROS
                 self.hot.parse(self.s)
             else:
                 _hot.parse_data(self.s)

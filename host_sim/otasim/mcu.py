@@ -10,6 +10,7 @@ import mmap
 import os
 import re
 import select
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -44,6 +45,8 @@ def firmware(progress: debian.Progress) -> Path:
     place = mcu_tools.folder(progress)
     progress("building the firmware of the emulated microcontroller")
     build = place / "firmware"
+    if _stale(build / "firmware.elf"):
+        shutil.rmtree(build, ignore_errors=True)
     words = {
         "BOARD": "VIRT_RV32",
         "BUILD": build,
@@ -69,6 +72,12 @@ def firmware(progress: debian.Progress) -> Path:
     if made.returncode:
         raise McuError("the firmware does not build:\n" + "\n".join(made.stderr.splitlines()[-12:]))
     return build / "firmware.elf"
+
+
+def _stale(elf: Path) -> bool:
+    """Whether a C module changed: MicroPython's make then keeps frozen modules with the strings' old numbers."""
+    made = elf.stat().st_mtime if elf.is_file() else 0
+    return any(path.stat().st_mtime > made for path in _SOURCES.glob("*/*.[cm]*"))
 
 
 def _environment(place: Path) -> dict[str, str]:
