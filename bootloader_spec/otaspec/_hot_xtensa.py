@@ -116,7 +116,7 @@ def flag_words(s):
 
 @micropython.viper
 def parse(s):
-    """Types of the window, 0 so far: its instructions in order; those before the block let it fall into step."""
+    """Types of the window, 0 so far: its instructions in order; those before the block get it into step."""
     flag_words(s)
     i = 0
     b0 = 0

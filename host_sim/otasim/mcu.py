@@ -75,7 +75,7 @@ def firmware(progress: debian.Progress) -> Path:
 
 
 def _stale(elf: Path) -> bool:
-    """Whether a C module changed: MicroPython's make then keeps frozen modules with the strings' old numbers."""
+    """Whether a C module changed: MicroPython's make keeps frozen modules with strings' old numbers."""
     made = elf.stat().st_mtime if elf.is_file() else 0
     return any(path.stat().st_mtime > made for path in _SOURCES.glob("*/*.[cm]*"))
 
