@@ -49,18 +49,17 @@ def cloud(folder: Path) -> Iterator[Client]:
         end(process)
 
 
-@pytest.mark.parametrize("faults", [NONE, Faults([Cut(150, "bits", 3)])], ids=["calm", "power-cut"])
-async def test_a_board_takes_a_rollout_of_the_real_cloud(tmp_path: Path, faults: Faults) -> None:
-    old, new = image("1.0.0"), image("1.1.0")
-    with cloud(tmp_path / "cloud") as client:
+async def rolled_out(folder: Path, old: bytes, new: bytes, faults: Faults = NONE) -> Station:
+    """A board that went from `old` to `new` by a rollout of the real cloud, and is confirmed there."""
+    with cloud(folder / "cloud") as client:
         product = await to_thread(client.create_product, ProductIn(pk="thermostat", board="LINUX_HOST"))
         for version, raw in (("1.0.0", old), ("1.1.0", new)):
-            (tmp_path / version).write_bytes(raw)
-            await to_thread(client.upload_release, product.pk, version, tmp_path / version)
+            (folder / version).write_bytes(raw)
+            await to_thread(client.upload_release, product.pk, version, folder / version)
             await to_thread(client.wait_release, product.pk, version)
         keys = bytes.fromhex(product.public_key)
         settings = {"ps": bytes.fromhex(product.ps), "server": client.server, "keys": keys}
-        board = Station(tmp_path, Service(), old, settings)
+        board = Station(folder, Service(), old, settings)
         await board.run(lambda _: len(client.devices(product.pk).devices) == 1)
         rollout = await to_thread(client.create_rollout, product.pk, RolloutIn(version="1.1.0"))
         done = "done"
@@ -68,4 +67,10 @@ async def test_a_board_takes_a_rollout_of_the_real_cloud(tmp_path: Path, faults:
         device = client.device(product.pk, "kitchen")
     assert board.slot(1, len(new)) == new
     assert (device.state, device.version, device.slot) == ("confirmed", "1.1.0", "ota_1")
+    return board
+
+
+@pytest.mark.parametrize("faults", [NONE, Faults([Cut(150, "bits", 3)])], ids=["calm", "power-cut"])
+async def test_a_board_takes_a_rollout_of_the_real_cloud(tmp_path: Path, faults: Faults) -> None:
+    board = await rolled_out(tmp_path, image("1.0.0"), image("1.1.0"), faults)
     assert board.exits().count("power-cut") == len(faults.cuts)

@@ -8,18 +8,15 @@ import os
 import subprocess
 import sys
 import tarfile
-from asyncio import to_thread
 from io import BytesIO
 from pathlib import Path
 
 import pytest
 from otaboards import runtime
 from otaboards.folders import runtime_folder
-from otacloud.schemas import ProductIn, RolloutIn
 
-from tests.agent.service import Service
-from tests.agent.station import EXAMPLES, Station, image
-from tests.agent.test_cloud import cloud
+from tests.agent.station import EXAMPLES, image
+from tests.agent.test_cloud import rolled_out
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("bootloader_spec", "firmware", "boards", "differ", "host_sim", "cloud")
@@ -69,18 +66,4 @@ async def test_an_agent_of_a_closed_issue_takes_todays_release(tmp_path: Path, i
     (tmp_path / "then").mkdir()
     old, new = old_image(CLOSED[issue], tmp_path / "then"), image("1.1.0")
     assert old != image("1.0.0")
-    with cloud(tmp_path / "cloud") as client:
-        product = await to_thread(client.create_product, ProductIn(pk="thermostat", board="LINUX_HOST"))
-        for version, raw in (("1.0.0", old), ("1.1.0", new)):
-            (tmp_path / version).write_bytes(raw)
-            await to_thread(client.upload_release, product.pk, version, tmp_path / version)
-            await to_thread(client.wait_release, product.pk, version)
-        keys = bytes.fromhex(product.public_key)
-        settings = {"ps": bytes.fromhex(product.ps), "server": client.server, "keys": keys}
-        board = Station(tmp_path, Service(), old, settings)
-        await board.run(lambda _: len(client.devices(product.pk).devices) == 1)
-        rollout = await to_thread(client.create_rollout, product.pk, RolloutIn(version="1.1.0"))
-        await board.run(lambda _: client.rollout(product.pk, rollout.id).state == "done", seconds=240)
-        device = client.device(product.pk, "kitchen")
-    assert board.slot(1, len(new)) == new
-    assert (device.state, device.version, device.slot) == ("confirmed", "1.1.0", "ota_1")
+    await rolled_out(tmp_path, old, new)
