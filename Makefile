@@ -31,11 +31,13 @@ demo: setup  ## the main job, from two releases to three confirmed boards
 	@$(BIN)/driblet demo $(if $(KEEP),--keep) $(if $(BAD),--bad "$(BAD)") \
 	  $(if $(OLD),--old "$(OLD)") $(if $(NEW),--new "$(NEW)")
 
-check: setup  ## the fast part: style, types, import directions, quick tests (<= 60 s)
+lint: setup  ## style, types, import directions
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+check: lint  ## the fast part: lint and the quick tests (<= 60 s)
 	$(BIN)/pytest -n 2 -m "not slow and not story"
 
 test: setup  ## the whole suite, power cuts at every operation included (<= 12 minutes on two cores)
@@ -90,5 +92,5 @@ build/bench/.stamp: bench/requirements.txt
 clean:  ## remove what was built
 	rm -rf build .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help setup demo check test story prove soak fuzz fix docs lock bench mcu bench-cloud fleet clean
+.PHONY: help setup demo lint check test story prove soak fuzz fix docs lock bench mcu bench-cloud fleet clean
 .DEFAULT_GOAL := help
