@@ -2,15 +2,32 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from driblet import cli
 
 ROOT = Path(__file__).parent.parent
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[None, Any, Any]:
+    """Odd input may be in a report; a lone surrogate in one would end pytest-xdist's worker, not the test."""
+    return _encodable((yield))
+
+
+def _encodable(said: Any) -> Any:
+    if isinstance(said, str):
+        return said.encode(errors="backslashreplace").decode()
+    if isinstance(said, dict):
+        return {_encodable(name): _encodable(value) for name, value in said.items()}
+    if isinstance(said, list | tuple):
+        return [_encodable(one) for one in said]
+    return said
 
 
 @dataclass
