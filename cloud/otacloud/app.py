@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
+from starlette.routing import Route
 
 from otacloud import (
     audit,
@@ -32,11 +33,13 @@ from otacloud.deviceauth import DeviceAuth
 from otacloud.engine import Engine, ProcessEngine
 from otacloud.events import Hub
 from otacloud.fleet import Fleet
+from otacloud.front import Front
 from otacloud.jobs import Runner
 from otacloud.keysetcache import KeySetCache
 from otacloud.limits import BodyLimit
 from otacloud.metrics import Metrics
 from otacloud.presence import Presence
+from otacloud.quotas import Quotas
 from otacloud.services import Services, unix_time
 from otacloud.settings import Settings
 from otacloud.storage import Storage
@@ -79,6 +82,7 @@ def build_services(
         master = load_master_key(settings.data / "master.key")
     vault = Vault(master)
     hub = Hub()
+    metrics = Metrics()
     engine = engine or ProcessEngine(settings.workers)
     return Services(
         settings=settings,
@@ -92,7 +96,8 @@ def build_services(
         runner=Runner(db, storage, vault, hub, engine, now),
         device_auth=DeviceAuth(vault),
         deliverer=Deliverer(db, vault, settings, now),
-        metrics=Metrics(),
+        metrics=metrics,
+        quotas=Quotas(settings, metrics),
         now=now,
     )
 
@@ -138,7 +143,9 @@ def create_app(cloud: Services) -> FastAPI:
     )
     app.state.services = cloud
     app.add_middleware(BodyLimit)
+    app.add_middleware(Front)
     errors.install(app)
+    app.router.routes.append(Route("/v1/poll", deviceapi.LeanPoll(), methods=["POST"]))
     for router in ROUTERS:
         app.include_router(router)
     console.install(app)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from fastapi import Depends, Request
-from otaspec.errors import OtaError
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from otacloud.errors import refuse
+from otacloud.logs import note
 from otacloud.models import ApiToken, Tenant
 from otacloud.schemas import Role
 from otacloud.services import Cloud, Services
@@ -61,16 +61,23 @@ def caller_for(token: ApiToken) -> Caller:
     return Caller(token.tenant_id, "token", token.id, token.name, token.role, token.product_id)
 
 
-def bearer(request: Request, problem: OtaError) -> str:
-    """The bearer token of the request (RFC 6750 section 2.1); `problem` where there is none."""
+def bearer(request: Request, problem: str) -> str:
+    """The bearer token of the request (RFC 6750 section 2.1); the error `problem` where there is none."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
-        raise problem
+        raise refuse(problem)
     return token.strip()
 
 
 async def _caller(request: Request, cloud: Cloud) -> Caller:
-    return await caller_of(cloud, bearer(request, refuse("TOKEN_INVALID")))
+    return counted(cloud, await caller_of(cloud, bearer(request, "TOKEN_INVALID")))
+
+
+def counted(cloud: Services, caller: Caller) -> Caller:
+    """The caller, named in the log and counted against its tenant's quota."""
+    note(tenant=caller.tenant_id, who=caller.title)
+    cloud.quotas.tenant(caller.tenant_id)
+    return caller
 
 
 def _at_least(role: Role) -> Callable[[Caller], Awaitable[Caller]]:

@@ -61,7 +61,7 @@ def serve(
     from otacloud.server import serve as run
 
     settings = _settings(data, database, secure_cookies=True if cert else None)
-    logs.set_up(settings.log_json)
+    logs.set_up(settings.log_json, settings.log_level)
     listen = Listen(host, port, cert, key)
     cloud = build_services(settings)
 

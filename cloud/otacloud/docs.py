@@ -3,7 +3,7 @@
 import types
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin
 
 from otacloud.app import build_services, create_app
 from otacloud.settings import Settings
@@ -30,6 +30,8 @@ def _kind(annotation: Any) -> str:
     """The name of a type; that of its first member where it may be left out."""
     if isinstance(annotation, types.UnionType):
         annotation = get_args(annotation)[0]
+    if get_origin(annotation) is Literal:
+        return ", ".join(get_args(annotation))
     names = {
         "SecretStr": "secret text",
         "str": "text",

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -11,8 +10,6 @@ from otaspec.remedies import REMEDIES
 from starlette.exceptions import HTTPException
 
 from otacloud.schemas import Problem
-
-log = structlog.get_logger()
 
 # Codes whose status is not 400.
 STATUS = {
@@ -31,7 +28,10 @@ STATUS = {
     "INTERNAL_ERROR": 500,
 }
 
-_BY_STATUS = {404: "NOT_FOUND", 413: "REQUEST_TOO_LARGE", 401: "TOKEN_INVALID", 403: "NOT_ALLOWED"}
+_BY_STATUS = {
+    **{404: "NOT_FOUND", 413: "REQUEST_TOO_LARGE", 401: "TOKEN_INVALID", 403: "NOT_ALLOWED"},
+    429: "SERVER_BUSY",
+}
 
 
 def refuse(name: str, evidence: str = "") -> OtaError:
@@ -77,8 +77,14 @@ def answer(problem: OtaError) -> JSONResponse:
     return JSONResponse(body(problem), status, headers)
 
 
+def answer_status(problem: HTTPException) -> JSONResponse:
+    """An exception that has its own status, and may say when to come again."""
+    named = refuse(_BY_STATUS.get(problem.status_code, "REQUEST_INVALID"), str(problem.detail))
+    return JSONResponse(body(named), problem.status_code, problem.headers)
+
+
 def install(app: FastAPI) -> None:
-    """Makes `app` answer every exception in this form."""
+    """Makes `app` answer every exception in this form; front.py does it for those that nobody expected."""
 
     @app.exception_handler(OtaError)
     async def on_ota_error(_request: Request, problem: OtaError) -> JSONResponse:
@@ -92,10 +98,4 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def on_http_error(_request: Request, problem: HTTPException) -> JSONResponse:
-        named = refuse(_BY_STATUS.get(problem.status_code, "REQUEST_INVALID"), str(problem.detail))
-        return JSONResponse(body(named), problem.status_code, problem.headers)
-
-    @app.exception_handler(Exception)
-    async def on_bug(request: Request, problem: Exception) -> JSONResponse:
-        log.error("internal error", path=request.url.path, exc_info=problem)
-        return answer(refuse("INTERNAL_ERROR"))
+        return answer_status(problem)

@@ -6,8 +6,8 @@ a place that was looked up under an older number is looked up again.
 """
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
 from sys import intern
 from typing import Any
 
@@ -74,20 +74,20 @@ class Known:
     pk: str
     dn: str
     generation: int
-    ds_sealed: bytes
+    ds_sealed: bytes  # empty once `poll_key` is known
     poll_interval: int | None
     core: tuple[Any, ...]  # what it last said, in the order of CORE
     inventory: int  # hash of the rest that it said
+    poll_key: bytes = b""
     plan: int = -1  # number of the plan under which `waiting` was looked up
     waiting: Waiting | None = None
 
 
-def core_of(facts: Callable[[str], Any]) -> tuple[Any, ...]:
-    """The values of CORE; equal texts are one object, however many devices say them."""
-    return tuple(_shared(facts(name)) for name in CORE)
+core_of = attrgetter(*CORE)
 
 
 def _shared(value: Any) -> Any:
+    """Equal texts are one object, however many devices say them."""
     if isinstance(value, str):
         return intern(value)
     return tuple(value) if isinstance(value, list) else value

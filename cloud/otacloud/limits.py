@@ -18,7 +18,7 @@ LIMITS: tuple[tuple[str, int | None], ...] = (
     (r"/products/[^/]+/devices/import", 2048 * KIB),
     (r".*", 1024 * KIB),
 )
-_COMPILED = tuple((re.compile(pattern), limit) for pattern, limit in LIMITS)
+_COMPILED = tuple((re.compile(pattern, re.DOTALL), limit) for pattern, limit in LIMITS)
 
 
 def limit_of(path: str) -> int | None:

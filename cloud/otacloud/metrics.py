@@ -15,6 +15,12 @@ class Metrics:
         self.reports = Counter(
             "driblet_reports", "Reports of boards, by state.", ["state"], registry=self.registry
         )
+        self.throttled = Counter(
+            "driblet_throttled",
+            "Calls that were one too many for an address, device or tenant.",
+            ["whose"],
+            registry=self.registry,
+        )
         self.package_requests = Counter(
             "driblet_package_requests",
             "Requests for packages, by HTTP status.",

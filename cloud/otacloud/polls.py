@@ -1,6 +1,7 @@
 """A poll: what the board says is kept where it is new, and what there is for it is chosen."""
 
 import asyncio
+import json
 import time
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -10,6 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from otacloud import offers, targets
+from otacloud.errors import refuse
 from otacloud.events import Event
 from otacloud.fleet import CORE, Known, core_of, hash_of
 from otacloud.membership import place
@@ -20,6 +22,7 @@ SOON = 5  # seconds until the next poll, while the board's package is in the mak
 
 Hex32 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 U32 = Annotated[int, Field(ge=0, lt=2**32)]
+_NO_NUL = r"^[^\x00]*$"  # which PostgreSQL keeps in no text
 
 
 class PollIn(BaseModel):
@@ -28,11 +31,11 @@ class PollIn(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     nonce: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
-    board: Annotated[str, Field(min_length=1, max_length=64)]
+    board: Annotated[str, Field(min_length=1, max_length=64, pattern=_NO_NUL)]
     chip: Annotated[int, Field(ge=0, le=0xFFFF)]
-    version: Annotated[str, Field(max_length=64)]
+    version: Annotated[str, Field(max_length=64, pattern=_NO_NUL)]
     image_sha256: Hex32
-    slot: Annotated[str, Field(max_length=16)] = ""
+    slot: Annotated[str, Field(max_length=16, pattern=_NO_NUL)] = ""
     seq: U32 = 0
     state: Annotated[str, Field(max_length=16)] = "idle"
     agent: U32 = 0
@@ -40,7 +43,7 @@ class PollIn(BaseModel):
     ram: U32 = 0
     wait: Annotated[int, Field(ge=0, le=120)] = 0  # seconds for which the answer may be held
     accept: U32 = 0  # seq of the release that the board's user agreed to
-    codecs: Annotated[list[U32], Field(max_length=32)] = [0]
+    codecs: Annotated[tuple[U32, ...], Field(max_length=32)] = (0,)
 
     @property
     def inventory(self) -> dict[str, Any]:
@@ -71,19 +74,29 @@ class Decision:
 async def keep(cloud: Services, known: Known, poll: PollIn) -> None:
     """Writes what is new: at once what decides about updates, with the next batch what is inventory."""
     cloud.presence.saw(known.id, cloud.now())
-    core = core_of(lambda name: getattr(poll, name))
+    core = core_of(poll)
     said = hash_of(poll.inventory)
     if core != known.core:
+        _refuse_unwritable(poll.inventory)
         async with cloud.db.write() as session:
             row = await session.get_one(Device, known.id)
-            for name in CORE:
-                setattr(row, name, getattr(poll, name))
+            for name, value in zip(CORE, core, strict=True):
+                setattr(row, name, list(value) if name == "codecs" else value)
             row.inventory = poll.inventory
             await place(session, row, cloud.now())
         cloud.hub.publish(known.tenant_id, Event("device", known.id))
     elif said != known.inventory:
+        _refuse_unwritable(poll.inventory)
         known.inventory = said
         cloud.presence.said(known.id, known.product_id, poll.inventory)
+
+
+def _refuse_unwritable(inventory: dict[str, Any]) -> None:
+    """What no database can keep is refused here: in the next batch it would hold up everybody's."""
+    try:
+        json.dumps(inventory, allow_nan=False)
+    except (ValueError, RecursionError):
+        raise refuse("REQUEST_INVALID", "the inventory has numbers that are none") from None
 
 
 async def decide(cloud: Services, known: Known, poll: PollIn) -> Decision:

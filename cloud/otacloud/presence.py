@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from itertools import islice
 from typing import Any, NamedTuple
 
 import structlog
@@ -41,6 +42,7 @@ class Presence:
         self._now = now
         self._seen: dict[int, int] = {}
         self._said: dict[int, Said] = {}
+        self._flushing = asyncio.Lock()
 
     def saw(self, device_id: int, now: int) -> None:
         self._seen[device_id] = now
@@ -54,17 +56,18 @@ class Presence:
 
     async def flush(self) -> None:
         """Writes what has gathered; what cannot be written stays for the next time."""
-        while self._seen:
-            seen = dict(list(self._seen.items())[:SEEN_CHUNK])
-            await self._write_seen(seen)
-            _forget(self._seen, seen)
-        while self._said:
-            said = dict(list(self._said.items())[:CHUNK])
-            async with self._db.write() as session:
-                moved = await self._write_inventory(session, said)
-            _forget(self._said, said)
-            for device in moved:
-                self._hub.publish(device.tenant_id, Event("device", device.id))
+        async with self._flushing:
+            while self._seen:
+                seen = dict(islice(self._seen.items(), SEEN_CHUNK))
+                await self._write_seen(seen)
+                _forget(self._seen, seen)
+            while self._said:
+                said = dict(islice(self._said.items(), CHUNK))
+                async with self._db.write() as session:
+                    moved = await self._write_inventory(session, said)
+                _forget(self._said, said)
+                for device in moved:
+                    self._hub.publish(device.tenant_id, Event("device", device.id))
 
     async def _write_seen(self, seen: dict[int, int]) -> None:
         """One statement for all that were seen in the same second."""
@@ -92,7 +95,8 @@ class Presence:
         while True:
             await asyncio.sleep(INTERVAL)
             try:
-                await self.flush()
+                # The end of the service must not cut a transaction that others have joined.
+                await asyncio.shield(self.flush())
             except Exception as problem:
                 log.error("what boards said was not written", problem=repr(problem))
 

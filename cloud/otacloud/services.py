@@ -16,6 +16,7 @@ from otacloud.jobs import Runner
 from otacloud.keysetcache import KeySetCache
 from otacloud.metrics import Metrics
 from otacloud.presence import Presence
+from otacloud.quotas import Quotas
 from otacloud.settings import Settings
 from otacloud.storage import Storage
 from otacloud.vault import Vault
@@ -39,6 +40,7 @@ class Services:
     device_auth: DeviceAuth
     deliverer: Deliverer
     metrics: Metrics
+    quotas: Quotas
     now: Callable[[], int] = field(default=unix_time)
 
 

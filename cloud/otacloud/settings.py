@@ -5,6 +5,8 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from otacloud.logs import Level
+
 
 class Settings(BaseSettings):
     """One value per field; the field's description is its documentation."""
@@ -44,6 +46,24 @@ class Settings(BaseSettings):
     outgoing_hosts: list[str] = Field(
         [], description="JSON list of hosts that webhooks may call though they are not public, or by http."
     )
+    address_reads: int = Field(
+        200, ge=0, description="Reads and polls in a second that one IP address may make; 0: any number."
+    )
+    address_writes: int = Field(
+        50, ge=0, description="Other calls in a second that one IP address may make; 0: any number."
+    )
+    device_calls: int = Field(
+        5, ge=0, description="Calls in a second that one board may make; 0: any number."
+    )
+    tenant_calls: int = Field(
+        2_000,
+        ge=0,
+        description="Calls in a second by all boards, people and programs of a tenant; 0: any number.",
+    )
     workers: int = Field(1, ge=1, le=64, description="Processes that make packages.")
     log_json: bool = Field(False, description="Log as JSON lines rather than for people.")
+    log_level: Level = Field(
+        "info",
+        description="`debug` also writes polls and reads that went well; `warning` no requests at all.",
+    )
     secure_cookies: bool = Field(False, description="Console cookies over HTTPS only; set by `--cert`.")

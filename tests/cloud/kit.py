@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 from fastapi import FastAPI
+from otacloud import logs
 from otacloud.app import build_services, create_app, prepare
 from otacloud.engine import Engine
 from otacloud.services import Services
@@ -78,7 +79,9 @@ async def started(
     data: Path, clock: Clock, engine: Engine | None = None, **settings: Any
 ) -> AsyncIterator[Service]:
     """The service with its background tasks, called without a socket."""
-    cloud = build_services(Settings(data=data, **settings), engine, clock)
+    given = Settings(data=data, **settings)
+    logs.set_up(given.log_json, given.log_level)
+    cloud = build_services(given, engine, clock)
     token = await prepare(cloud)
     app = _application(cloud)
     async with (

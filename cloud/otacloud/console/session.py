@@ -8,7 +8,7 @@ from fastapi import Depends, Request
 from fastapi.responses import Response
 
 from otacloud import users
-from otacloud.auth import Caller, caller_for, caller_of
+from otacloud.auth import Caller, caller_for, caller_of, counted
 from otacloud.errors import refuse
 from otacloud.models import ApiToken, User
 from otacloud.services import Cloud, Services
@@ -62,11 +62,11 @@ async def viewer_of(request: Request, cloud: Cloud) -> Caller:
             user = await session.get(User, row_id)
             if user is None or user.disabled_at is not None or user.generation != generation:
                 raise SignInFirst
-            return users.caller_for(user)
+            return counted(cloud, users.caller_for(user))
         token = await session.get(ApiToken, row_id)
         if token is None or token.revoked_at is not None:
             raise SignInFirst
-        return caller_for(token)
+        return counted(cloud, caller_for(token))
 
 
 def same_origin(request: Request) -> None:
