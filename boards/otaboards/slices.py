@@ -13,6 +13,7 @@ SLICES = {
     "names": ("otaspec/names",),
     "secure-boot": ("otaspec/signature",),
     "undo": ("otaagent/undo",),
+    "mqtt": ("*/mqtt",),
     "first-contact": ("otaagent/clock",),
     "application": tuple("otaagent/" + name for name in ("updates", "policy", "localtime", "reset")),
 }

@@ -8,7 +8,7 @@ import json
 import sys
 
 import check_boot
-from otaspec import cbor, comb, keyset, mac, manifest, p256, patch, rotation, verify
+from otaspec import cbor, comb, keyset, mac, manifest, mqtt, p256, patch, rotation, verify
 from otaspec.errors import OtaError
 
 unhex = bytes.fromhex
@@ -68,6 +68,28 @@ def check_mac(data):
     found = mac.answer(*who, nonce, unhex(data["body"]))
     yield "answer", mac.equal(found, unhex(data["answer"]))
     yield "unequal", not mac.equal(found, unhex(data["login"])) and not mac.equal(found, found[:31])
+
+
+def check_mqtt(data):
+    for row in data["log_in"]:
+        pk, dn = row["pk"], row["dn"]
+        found = mqtt.client_id(pk, dn, row["secure"]), mqtt.username(pk, dn)
+        found += (mqtt.password(unhex(row["ds"]), pk, dn),)
+        yield dn, found == (row["client_id"], row["username"], row["password"])
+        yield dn + ", packet", mqtt.connect(*found) == unhex(row["connect"])
+    row, other = data["log_in"][0], data["other"]
+    found = mqtt.password(unhex(row["ds"]), row["pk"], row["dn"], other["cid"], other["timestamp"])
+    yield "another cid and time", found == other["password"]
+    topic, body = data["topic"], unhex(data["body"])
+    yield "topic", mqtt.topic("upgrade", "pk-1", "board_0.7") == topic
+    for row in data["packets"]:
+        if row["call"] == "publish":
+            found = mqtt.publish(topic, body + b" " * (row["size"] - len(body)), row["id"])
+        elif row["call"] == "subscribe":
+            found = mqtt.subscribe(row["id"], topic, row["qos"])
+        else:
+            found = mqtt.puback(row["id"])
+        yield row["call"], found == unhex(row["packet"])
 
 
 def check_manifest(data):
@@ -150,6 +172,7 @@ CHECKS = {
     "keyset": check_keyset,
     "mac": check_mac,
     "manifest": check_manifest,
+    "mqtt": check_mqtt,
     "p256": check_p256,
 }
 CHECKS.update(check_boot.CHECKS)

@@ -1,4 +1,4 @@
-"""Makes the golden vectors of the package with other people's libraries: cbor2, cryptography, ecdsa, hmac.
+"""Makes the golden vectors with other people's libraries: cbor2, cryptography, ecdsa, hmac, amqtt.
 
 Nothing of otaspec is imported here, so the vectors say what the pages say and not what our code does.
 `python make.py` rewrites the files; a test holds them equal to what this makes.
@@ -11,6 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import cbor2
+from amqtt.mqtt.connect import ConnectPacket, ConnectPayload, ConnectVariableHeader
+from amqtt.mqtt.puback import PubackPacket
+from amqtt.mqtt.publish import PublishPacket
+from amqtt.mqtt.subscribe import SubscribePacket
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
@@ -329,6 +333,40 @@ def mac_vectors() -> Row:
     }
 
 
+# --- mqtt.json ------------------------------------------------------------------------------------
+
+
+def mqtt_vectors() -> Row:
+    log_in = []
+    for pk, dn, ds, secure in (
+        ("a1X2bEnP82z", "kitchen", bytes(range(32)), True),
+        ("thermostat", "board_0.7-x", b"\xff" * 32, False),
+        ("p" * 64, "d" * 64, hashlib.sha256(b"longest").digest(), True),
+    ):
+        cid = f"{pk}.{dn}"
+        text = f"clientId{cid}deviceName{dn}productKey{pk}timestamp2524608000000"
+        row = {"pk": pk, "dn": dn, "ds": ds.hex(), "secure": secure}
+        mode = 2 if secure else 3
+        row["client_id"] = f"{cid}|securemode={mode},signmethod=hmacsha256,timestamp=2524608000000|"
+        row["username"] = f"{dn}&{pk}"
+        row["password"] = hmac.digest(ds.hex().encode(), text.encode(), "sha256").hex().upper()
+        names = ConnectPayload(row["client_id"], username=row["username"], password=row["password"])
+        row["connect"] = ConnectPacket(None, ConnectVariableHeader(0xC2, 60), names).to_bytes().hex()
+        log_in.append(row)
+    other = {"cid": "12345", "timestamp": "789"}
+    text = "clientId12345deviceNamekitchenproductKeya1X2bEnP82ztimestamp789"
+    other["password"] = hmac.digest(log_in[0]["ds"].encode(), text.encode(), "sha256").hex().upper()
+    topic, body = "/ota/device/upgrade/pk-1/board_0.7", b'{"id":"1"}'
+    packets = [{"call": "subscribe", "id": 7, "qos": 1, "packet": SubscribePacket.build([(topic, 1)], 7)}]
+    for number, size in ((0, 10), (9, 10), (0, 127), (65535, 300)):
+        made = PublishPacket.build(topic, body.ljust(size), number or None, False, int(number > 0), False)
+        packets.append({"call": "publish", "id": number, "size": size, "packet": made})
+    packets.append({"call": "puback", "id": 513, "packet": PubackPacket.build(513)})
+    for row in packets:
+        row["packet"] = row["packet"].to_bytes().hex()
+    return {"log_in": log_in, "other": other, "topic": topic, "body": body.hex(), "packets": packets}
+
+
 # --- manifest.json --------------------------------------------------------------------------------
 
 IMAGE = hashlib.sha256(b"image").digest()
@@ -524,6 +562,7 @@ MAKERS = {
     "keyset": key_set_vectors,
     "mac": mac_vectors,
     "manifest": manifest_vectors,
+    "mqtt": mqtt_vectors,
     "p256": p256_vectors,
 }
 

@@ -69,6 +69,8 @@ class Agent:
         self.rest = gc.mem_alloc()  # bytes in use before anything was done
         self.lock = asyncio.Lock()  # one call to a server at a time
         self.fresh = asyncio.Event()  # there is something to report
+        self.wake = asyncio.Event()  # no more waiting until the next poll
+        self.told_to_wait = False  # by a server
         self.app = None
         self.crash = ""  # what ended the application
         self.reached = False  # a server, in this trial
@@ -94,6 +96,13 @@ class Agent:
             self._tell_the_end()
         asyncio.create_task(self._feeder())
         self.show("idle", 0)
+        if self.config.mqtt:
+            try:
+                from .mqtt import Broker
+
+                asyncio.create_task(Broker(self).run())
+            except Exception as e:  # not in this image: polls do without
+                self.log("mqtt:", e)
         await self._loop()
 
     async def _application(self) -> None:
@@ -225,6 +234,7 @@ class Agent:
             gc.collect()
             wait = self.interval
             offer = None
+            self.told_to_wait = False
             began = time.ticks_ms()
             try:
                 self.pay()
@@ -246,6 +256,7 @@ class Agent:
                 if offer:
                     self._switch(e)  # it is the package that does not come
                 if e.code in _PUT_OFF:
+                    self.told_to_wait = True
                     wait = max(self._asked_wait(e), wait)
                 else:
                     failures += 1
@@ -264,7 +275,13 @@ class Agent:
         """About `seconds`: within a `part`th of them."""
         ms = seconds * 1000
         ms += int.from_bytes(os.urandom(2), "big") * (ms // part) // 65536 - ms // (2 * part)
-        await (self.policy.sleep(ms) if self.policy else asyncio.sleep_ms(ms))
+        if self.policy:
+            ms = self.policy.rest(ms)
+        try:
+            await asyncio.wait_for_ms(self.wake.wait(), ms)
+        except asyncio.TimeoutError:
+            pass
+        self.wake.clear()
 
     async def _look(self) -> tuple:
         """As check_in; the server may hold the answer, and the application may end that."""

@@ -27,6 +27,7 @@ _DEFAULTS = {
     "dev": 0,  # 1: development mode: plain HTTP may be used, state lines are printed
     "poll": 60,  # s between polls until the server says otherwise
     "wait": 0,  # s for which the server may hold a poll until there is something: long-poll
+    "mqtt": "",  # broker that may say "poll now": mqtts://host:8883
     "timeout": 20,  # s for one read or write on the network
     "rate": 64,  # bytes/s: a slower download is given up (and resumed later)
     "deadline": 86400,  # s for one download

@@ -74,7 +74,7 @@ class Client:
     """
 
     def __init__(self, context: "SSLContext | None", plain: bool = False, timeout: int = 20) -> None:
-        self._context = context
+        self.context = context
         self._plain = plain
         self._ms = int(timeout * 1000)
         self._buf = bytearray(_BUFFER)
@@ -167,7 +167,7 @@ class Client:
         secure, host, port = origin[:3]
         if not secure and not self._plain:
             raise error(_PLAIN_HTTP_REFUSED, host)
-        if secure and not self._context:
+        if secure and not self.context:
             raise error(_TLS_REFUSED, "no CA is set")
         self._origin = origin[:3]
         if self.clock:
@@ -186,7 +186,7 @@ class Client:
                     s.close()
                     raise e
             if secure:
-                s = self._context.wrap_socket(s, server_hostname=host, do_handshake_on_connect=False)
+                s = self.context.wrap_socket(s, server_hostname=host, do_handshake_on_connect=False)
             self._stream = asyncio.StreamReader(s)
         except (OSError, ValueError) as e:
             raise self._failed(e, secure)

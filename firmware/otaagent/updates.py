@@ -197,6 +197,7 @@ class Updates:
 
     def attach(self, agent: Agent) -> None:
         self.agent = agent
+        agent.wake = self._wake
         self._booted = time.ticks_ms()
         self._memory = Memory(agent.board.journal.nvs)
         self._delay = Delay(self._memory, "delay")
@@ -298,16 +299,10 @@ class Updates:
             raise e
         return found
 
-    async def sleep(self, ms: int) -> None:
-        """Until the next poll is due, or something changed that is worth one."""
+    def rest(self, ms: int) -> int:
+        """The ms until the next poll is due, `ms` at most; a round has ended."""
         self._round.set()
-        if self._wait:
-            ms = min(ms, self._wait * 1000)
-        try:
-            await asyncio.wait_for_ms(self._wake.wait(), ms)
-        except asyncio.TimeoutError:
-            pass
-        self._wake.clear()
+        return min(ms, self._wait * 1000) if self._wait else ms
 
     async def test(self, test: "callable | None") -> bool:
         """The self-test: ours, else the one of the module; the watchdog is fed meanwhile."""

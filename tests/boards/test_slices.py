@@ -26,6 +26,7 @@ def test_a_module_has_one_slice() -> None:
     assert slice_of("otaagent/chunks.mpy") == slice_of("otaspec/chunks.mpy") == "address"
     assert slice_of("otaspec/_hot_bsdiff.mpy") == "bsdiff"
     assert slice_of("otaspec/rotation.mpy") == slice_of("otaagent/keys.mpy") == "keys"
+    assert slice_of("otaspec/mqtt.mpy") == slice_of("otaagent/mqtt.mpy") == "mqtt"
     assert slice_of("otaspec/remedies.mpy") is None
 
 

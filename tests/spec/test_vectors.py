@@ -24,6 +24,7 @@ NAMES = (
     "keyset",
     "mac",
     "manifest",
+    "mqtt",
     "p256",
     "rules",
 )
