@@ -1,15 +1,17 @@
 """Writes the reference pages that are generated: `make docs`. A test holds the pages to what the code says.
 
 docs/cli.md from the commands themselves, docs/errors.md from the table of errors and its remedies,
-the table in boards/README.md from the boards.
+the table in boards/README.md from the boards, package.json from what a board carries.
 """
 
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import typer
 from otaboards import Board, all_boards
+from otaboards.slices import slice_of
 from otacloud import docs as cloud
 from otaspec.errors import coarse
 from otaspec.image import LINUX_HOST
@@ -85,12 +87,25 @@ def _board_row(board: Board) -> str:
     return f"| {board.name} | {board.chip} | {board.flash_size >> 20} MB | {slots} | {codecs} | {tried} |"
 
 
+def package_json() -> str:
+    """What mip copies to a board's file system: agent and contract, all slices."""
+    rows = []
+    for folder in ("firmware/otaagent", "bootloader_spec/otaspec"):
+        for path in sorted((ROOT / folder).glob("*.py")):
+            name = f"{path.parent.name}/{path.name}"
+            if slice_of(name):
+                rows.append(f'  ["{name}", "{folder}/{path.name}"]')
+    urls = ",\n".join(rows)
+    return f'{{\n "version": "{version("driblet")}",\n "deps": [],\n "urls": [\n{urls}\n ]\n}}\n'
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "docs/cli.md": cli_page,
     "docs/errors.md": errors_page,
     "docs/settings.md": cloud.settings_page,
     "docs/api.md": cloud.api_page,
     "boards/README.md": boards_page,
+    "package.json": package_json,
 }
 
 

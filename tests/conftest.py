@@ -1,5 +1,6 @@
 """What every test may use."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Generator
@@ -34,6 +35,12 @@ def _encodable(said: Any) -> Any:
     if isinstance(said, list | tuple):
         return [_encodable(one) for one in said]
     return said
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """pytest-embedded's own plugin has the same option, where it is switched on."""
+    with contextlib.suppress(ValueError):
+        parser.addoption("--port", metavar="PORT", help="run tests/board on the board at this serial port")
 
 
 @dataclass

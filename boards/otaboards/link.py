@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import io
 import json
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -37,15 +38,18 @@ class Link:
             self._transport.close()
             raise silent(port, error) from error
 
-    def run(self, text: str) -> str:
-        """Runs code on the board; what it printed. BOARD_SILENT with the last line of a traceback."""
+    def run(self, text: str, *, timeout: float = 10, hear: Callable[[bytes], None] | None = None) -> str:
+        """Runs code on the board; what it printed. BOARD_SILENT with the last line of a traceback.
+
+        timeout: seconds without a byte. hear: gets what is printed as it comes; nothing is returned then.
+        """
         try:
-            return bytes(self._transport.exec(text)).decode(errors="replace")
-        except transport.TransportExecError as error:
-            last = str(error.error_output).strip().splitlines()[-1:]
-            raise TargetError(code("BOARD_SILENT"), f"{self.port}: {''.join(last)}"[:120]) from error
+            out, problem = self._transport.exec_raw(text, timeout, hear)
         except (transport.TransportError, OSError) as error:
             raise silent(self.port, error) from error
+        if problem:
+            raise silent(self.port, problem.decode(errors="replace").strip().splitlines()[-1])
+        return "" if hear else bytes(out).decode(errors="replace")
 
     def ask(self, text: str) -> Any:
         """The JSON that the code prints as its last line."""

@@ -31,9 +31,15 @@ try:
     about['otadata'] = len(esp32.Partition.find(1, 0))
 except ImportError:
     pass
+def there(path):
+    try:
+        os.stat(path)
+        return True
+    except OSError:
+        return False
 try:
     import otaagent
-    about['frozen'] = not getattr(otaagent, '__file__', '').startswith(('/', 'lib'))
+    about['frozen'] = not (there('otaagent') or there('lib/otaagent'))  # as otaagent.board has it
 except ImportError:
     pass
 print(json.dumps(about))
@@ -46,7 +52,8 @@ running, other = slots.pair()
 book = journal.Journal()
 trial = book.get(journal.TRIAL)
 print(json.dumps({'pk': c.pk, 'dn': c.dn, 'board': c.board, 'server': c.server, 'version': c.version,
-    'development': bool(c.dev), 'registered': bool(c.ds), 'keys': len(c.keys) // 64, 'ca': bool(c.ca),
+    'agent': config.API_LEVEL, 'development': bool(c.dev), 'registered': bool(c.ds),
+    'keys': len(c.keys) // 64, 'ca': bool(c.ca),
     'slot': running.label, 'other': other.label if other else None,
     'phase': trial['phase'] if trial else None, 'seq': trial['seq'] if trial else None}))
 """

@@ -154,6 +154,10 @@ class Mcu:
             raise McuError((done.stdout + done.stderr).strip())
         return done.stdout
 
+    def boot(self) -> None:
+        """What a chip does after a reset: its file system is mounted, NVS is there. A soft reset ends it."""
+        self.mpremote("resume", "exec", "import _boot")
+
     def measure(self, code: str, timeout: float = 120) -> dict[str, Any]:
         """Runs code that ends in one of host_sim/mcu/lib/measure.py's functions; what it found."""
         out = self.run("import measure\n" + code, timeout)

@@ -8,15 +8,21 @@ from pathlib import Path
 
 import pytest
 from otaboards import flash, loader, provision
+from otasim.files import BoardFiles
+from otasim.port import on_a_port
 from otaspec import image
 from otaspec.errors import InputError, TargetError
 
 from tests import simulated
-from tests.boards import standin
 from tests.conftest import Driblet
 
 KEY = "ab" * 64
 pytestmark = pytest.mark.slow
+
+
+def blank(folder: Path) -> BoardFiles:
+    """A board fresh from the factory."""
+    return simulated.new_board(folder, settings={})
 
 
 def words(folder: Path, port: str, *more: object) -> list[object]:
@@ -37,9 +43,9 @@ def silent_port() -> Iterator[str]:
 
 
 def test_a_board_is_set_up_and_says_so(tmp_path: Path, driblet: Driblet) -> None:
-    board = standin.blank(tmp_path)
+    board = blank(tmp_path)
     (tmp_path / "ca.pem").write_bytes(b"a CA")
-    with standin.on_a_port(board) as port:
+    with on_a_port(board) as port:
         answer = driblet(*words(tmp_path, port, "--ca", tmp_path / "ca.pem"))
     assert answer.status == 0, answer.stderr
     assert "lamp-7 is ready" in answer.stdout
@@ -58,14 +64,14 @@ def test_a_board_is_set_up_and_says_so(tmp_path: Path, driblet: Driblet) -> None
 
 
 def test_status_and_log_of_a_board_that_was_set_up(tmp_path: Path, driblet: Driblet) -> None:
-    board = standin.blank(tmp_path)
-    with standin.on_a_port(board) as port:
+    board = blank(tmp_path)
+    with on_a_port(board) as port:
         assert driblet(*words(tmp_path, port)).status == 0
-    with standin.on_a_port(board) as port:
+    with on_a_port(board) as port:
         said = json.loads(driblet("board", "status", "--port", port, "--json").stdout)
     assert (said["pk"], said["dn"], said["board"], said["slot"]) == ("lamp", "lamp-7", "LINUX_HOST", "ota_0")
     assert (said["registered"], said["development"], said["frozen"]) == (False, True, False)
-    with standin.on_a_port(board) as port:
+    with on_a_port(board) as port:
         assert "No trial has failed" in driblet("board", "log", "--port", port).stdout
 
 

@@ -1,7 +1,7 @@
 """Stand-in for MicroPython's `esp32` module on the emulated microcontroller: flash is a piece of its memory.
 
 The host sees that memory as a file. NOR rules are kept: what is programmed was erased, erase is 4 KB.
-NVS lasts until the board is switched off.
+NVS lasts until the board is switched off; once `_boot` was imported, as long as that file.
 """
 
 import flash
@@ -17,6 +17,7 @@ ROWS = (
     (1, 0, 0xD000, 0x2000, "otadata", False),
     (0, 0x10, 0x10000, 0x200000, "ota_0", False),
     (0, 0x11, 0x210000, 0x200000, "ota_1", False),
+    (1, 0x81, 0x410000, 0x200000, "vfs", False),
 )
 
 
@@ -30,6 +31,7 @@ class Partition:
 
     BOOT = 0
     RUNNING = 1
+    TYPE_DATA = 1
 
     def __init__(self, row) -> None:
         self._row = ROWS[_RUNNING] if row in (0, 1) else row
@@ -73,6 +75,7 @@ class Partition:
 
 _BLANK = b"\xff" * 256
 _nvs = {}
+on_commit = []  # functions that get all of NVS
 
 
 class NVS:
@@ -100,7 +103,8 @@ class NVS:
         del self._keys[key]
 
     def commit(self) -> None:
-        pass
+        for keep in on_commit:
+            keep(_nvs)
 
     def _get(self, key: str):
         if key not in self._keys:
