@@ -38,10 +38,10 @@ lint: setup  ## style, types, import directions
 	$(BIN)/lint-imports
 
 check: lint  ## the fast part: lint and the quick tests (<= 60 s)
-	$(BIN)/pytest -n 2 -m "not slow and not story"
+	$(BIN)/pytest -n 2 -m "not slow and not story and not mcu"
 
 test: setup  ## the whole suite, power cuts at every operation included (<= 12 minutes on two cores)
-	$(BIN)/pytest -n 3 -m "not story"
+	$(BIN)/pytest -n 3 -m "not story and not mcu"
 
 story: setup  ## a browser and simulated boards: the whole story, docs/screenshots (<= 4 minutes)
 	$(BIN)/pytest -n 0 -s -m story tests/story
@@ -83,6 +83,11 @@ fleet: setup  ## 1,000 boards take a release over HTTP while the cloud is killed
 # UPDATE=1 writes docs/benchmarks/mcu.json anew
 mcu: setup  ## verifier and decoders on an emulated microcontroller: instructions, heap (<= 5 minutes)
 	$(PY) -m bench.mcu $(if $(UPDATE),--update)
+	$(BIN)/pytest -n 0 -rs -m mcu tests/board
+
+# without PORT: on a simulated board and on the emulated microcontroller
+board: setup  ## the tests of a board, over its serial port: PORT=/dev/ttyUSB0
+	$(BIN)/pytest -n 0 -rs tests/board $(if $(PORT),--port $(PORT))
 
 build/bench/.stamp: bench/requirements.txt
 	$(PYTHON) -m venv build/bench
@@ -92,5 +97,5 @@ build/bench/.stamp: bench/requirements.txt
 clean:  ## remove what was built
 	rm -rf build .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help setup demo lint check test story prove soak fuzz fix docs lock bench mcu bench-cloud fleet clean
+.PHONY: help setup demo lint check test story prove soak fuzz fix docs lock bench mcu board bench-cloud fleet clean
 .DEFAULT_GOAL := help

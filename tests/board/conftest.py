@@ -54,6 +54,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("kind", kinds, scope="session")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With --port nothing but the board there."""
+    if config.getoption("port", None):
+        here = Path(__file__).parent
+        items[:] = [item for item in items if item.path.parent != here or "dut" in item.fixturenames]  # type: ignore[attr-defined]
+
+
 @pytest.fixture(scope="session")
 def session_root_logdir(tmp_path_factory: pytest.TempPathFactory) -> str:
     """pytest-embedded's logs are with pytest's own files."""

@@ -3,6 +3,8 @@
 import json
 import os
 import pty
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from otaspec import image
 from otaspec.errors import InputError, TargetError
 
 from tests import simulated
-from tests.conftest import Driblet
+from tests.conftest import ROOT, Driblet
 
 KEY = "ab" * 64
 pytestmark = pytest.mark.slow
@@ -73,6 +75,17 @@ def test_status_and_log_of_a_board_that_was_set_up(tmp_path: Path, driblet: Drib
     assert (said["registered"], said["development"], said["frozen"]) == (False, True, False)
     with on_a_port(board) as port:
         assert "No trial has failed" in driblet("board", "log", "--port", port).stdout
+
+
+def test_what_was_set_up_passes_the_tests_of_a_board(tmp_path: Path, driblet: Driblet) -> None:
+    board = blank(tmp_path)
+    with on_a_port(board) as port:
+        assert driblet(*words(tmp_path, port)).status == 0
+    with on_a_port(board) as port:
+        pytest_words = [sys.executable, "-m", "pytest", "-n", "0", "-p", "no:cacheprovider", "tests/board"]
+        done = subprocess.run([*pytest_words, "--port", port], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "7 passed" in done.stdout
 
 
 def test_a_dry_run_touches_nothing(tmp_path: Path, driblet: Driblet) -> None:
