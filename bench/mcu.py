@@ -35,12 +35,12 @@ FIGURES = ROOT / "docs" / "benchmarks" / "mcu.json"
 TOLERANCE = 1.05
 CODECS = ("address", "bsdiff")
 CORPUS = ("esp32-text",)
-# entry: the most it may be, whatever the file says, in instructions. (For esp32-text 400 M is the aim, not
-# reached. Garbage collection counts, and reading OLD, with a copy in place of the flash driver.)
+# entry: the most it may be, whatever the file says, in instructions. (Of the decoder's, garbage collection
+# counts, and reading OLD, with a copy in place of the flash driver; SHA-256 and writing do not.)
 LIMITS = {
     "p256 verify with table": 30_000_000,
     "p256 verify without table": 75_000_000,
-    "esp32-text, address: decoder": 450_000_000,
+    "esp32-text, address: decoder": 400_000_000,
 }
 HEAP = 48 << 10
 _ROM = mcu.SPARE + (16 << 20)

@@ -325,18 +325,36 @@ def residual(s):
 
 
 @micropython.viper
-def xor(b: ptr8, i: int, n: int) -> int:
-    x = 0
-    n -= 7
-    while i < n:
-        x ^= int(b[i]) ^ int(b[i + 1]) ^ int(b[i + 2]) ^ int(b[i + 3])
-        x ^= int(b[i + 4]) ^ int(b[i + 5]) ^ int(b[i + 6]) ^ int(b[i + 7])
-        i += 8
-    n += 7
+def first(b: ptr32) -> int:
+    return int(b[0]) & 0xFFFF
+
+
+WORD = 2 if first(bytearray(b"\1\1\1\1")) > 1 else 0  # bits: how much more ptr32 reads at once than ptr8
+
+
+@micropython.viper
+def xor(x: int, i: int, b: ptr8, n: int, word: int) -> int:
+    """x ^ the bytes i .. n - 1 of b, below 256. word: WORD."""
+    w = ptr32(b)
+    while i < n and i & 3 != 0:
+        x ^= int(b[i])
+        i += 1
+    if i < n:
+        m = (n >> word) - 3
+        i >>= word
+        while i < m:
+            x ^= int(w[i])
+            x ^= int(w[i + 1])
+            x ^= int(w[i + 2])
+            x ^= int(w[i + 3])
+            i += 4
+        i <<= word
     while i < n:
         x ^= int(b[i])
         i += 1
-    return x
+    x ^= x >> 16
+    x ^= x >> 8
+    return x & 255
 
 
 @micropython.viper

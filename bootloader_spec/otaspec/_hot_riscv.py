@@ -132,13 +132,10 @@ def upper(s, i: int) -> int:
 
 
 @micropython.viper
-def parse(s):
+def parse(i: int, b0: int, ob: ptr8, s):
     """Types of the block: the instructions of the window in order."""
-    i = 0
-    b0 = 0
     u = 0
     c = ptr32(s[_C])
-    ob = ptr8(s[_OB])
     t = ptr8(s[_T])
     st = ptr16(s[_SET])
     end = int(c[_IE])
@@ -304,11 +301,8 @@ def refer(s, i: int, u: int, oi: int):
 
 
 @micropython.viper
-def walk(s):
+def walk(i: int, u: int, g: int, s):
     """Up to c[_GAP] units of code, already copied to the page: rewrites the references among them."""
-    i = 0
-    u = 0
-    g = 0
     t = ptr8(s[_T])
     c = ptr32(s[_C])
     ob = ptr8(s[_OB])

@@ -34,13 +34,10 @@ _B24 = const(24)
 
 
 @micropython.viper
-def parse(s):
+def parse(i: int, w: int, ob: ptr8, s):
     """Types of the block: the instructions of the window in order."""
-    i = 0
-    w = 0
     u = 0
     c = ptr32(s[_C])
-    ob = ptr8(s[_OB])
     t = ptr8(s[_T])
     hb = ptr8(s[_HB])
     sg = ptr32(s[_SG])
@@ -124,11 +121,8 @@ def refer(s, i: int, u: int, oi: int):
 
 
 @micropython.viper
-def walk(s):
+def walk(i: int, u: int, g: int, s):
     """Up to c[_GAP] units of code, already copied to the page: rewrites the references among them."""
-    i = 0
-    u = 0
-    g = 0
     t = ptr8(s[_T])
     c = ptr32(s[_C])
     i = int(c[_I])

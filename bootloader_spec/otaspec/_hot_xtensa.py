@@ -5,12 +5,12 @@ As _hot.py: one source for viper, bytecode and CPython. The numbers of s[...] an
 
 from micropython import const
 
-from otaspec._hot import local, moved
-
 _C = const(0)
 _PG = const(3)
 _OB = const(4)
 _T = const(5)
+_MK = const(7)
+_MV = const(8)
 _SG = const(9)
 _HB = const(10)
 _READ2 = const(13)  # function: two bytes of OLD from an offset into a buffer
@@ -31,6 +31,7 @@ _UM = const(13)
 _CA = const(14)
 _CB = const(15)
 _CV = const(16)
+_NM = const(17)
 _STOP = const(18)
 _SL = const(19)
 _SA = const(20)
@@ -45,6 +46,20 @@ _LB = const(59)
 _LV = const(60)
 
 _WINDOW = const(1080)  # bytes: 48 + 1024 + 8
+
+# Codes of units (see parse) that are references, and of padding.
+_POINTER = const(129)
+_CALL = const(226)
+_LITERAL = const(228)
+_LOCAL = const(246)
+_PAD = const(46)
+# Of first bytes whose instruction has to be looked at: 128, a number << 2 and its bytes.
+_IFZERO = const(131)  # beqz, bnez, bltz, bgez
+_IFCALL = const(135)
+_IFL32R = const(139)
+_IFJ = const(143)
+_IFRETN = const(146)  # and retw.n
+_IFJX = const(155)  # ret and retw are 151
 
 
 @micropython.viper
@@ -82,67 +97,69 @@ def is_entry(s, v: int) -> int:
 
 
 @micropython.viper
-def flag_words(s):
-    """Marks the aligned words that resync the parse: 32 pointer, 64 `entry`. No type is set yet."""
-    k = 0
+def flag_words(k: int, i: int, ob: ptr8, s):
+    """Marks the aligned words that resync the parse: 32 pointer, 64 `entry`. No type is set yet.
+
+    k: 3, i: 0. (Parameters of the hot loops are where they are since the first three have registers.)
+    """
     r = 0
     c = ptr32(s[_C])
-    ob = ptr8(s[_OB])
     hb = ptr8(s[_HB])
     sg = ptr32(s[_SG])
     t = ptr8(s[_T])
     ns = int(c[_NS])
     entry = int(c[_ENTRY])
-    sl = int(c[_SL]) - 3
+    sl = int(c[_SL])
     if sl > _WINDOW:
         sl = _WINDOW
+    # k: the word's highest byte
     while k < sl:
-        if int(ob[k]) == 0x36 and entry != 0 and int(ob[k + 1]) & 15 == 1:
-            t[k] = 64
-        i = int(ob[k + 3])
+        i = int(ob[k - 3])
+        if i == 0x36 and entry != 0 and int(ob[k - 2]) & 15 == 1:
+            t[k - 3] = 64
+        i = int(ob[k])
         if int(hb[i >> 3]) >> (i & 7) & 1:
-            v = int(ob[k]) | int(ob[k + 1]) << 8 | int(ob[k + 2]) << 16
+            v = int(ob[k - 3]) | int(ob[k - 2]) << 8 | int(ob[k - 1]) << 16
             v += (i - int(c[_B24])) << 24
             i = 0
             while i < ns:
                 if v >= int(sg[i]) and v < int(sg[i + 2]):
                     if int(sg[i + 4]) == 0 or entry == 0 or int(is_entry(s, v)) != 0:
-                        r = int(t[k])
-                        t[k] = r | 32
+                        r = int(t[k - 3])
+                        t[k - 3] = r | 32
                     break
                 i += 5
         k += 4
 
 
 @micropython.viper
-def parse(s):
-    """Types of the window, 0 so far: its instructions in order; those before the block get it into step."""
-    flag_words(s)
-    i = 0
-    b0 = 0
-    f = 0
+def parse(i: int, f: int, ob: ptr8, s):
+    """Codes of the window's units, all 0 so far: its instructions in order, from i = 0; f: 0.
+
+    Those before the block get it into step. A code is the type (PATCH.md 6.2) in the low five bits, the
+    unit's bytes in the next two (0: 4), and bit 7 where it may hold a reference.
+    """
+    flag_words(3, 0, s[_OB], s)
     c = ptr32(s[_C])
-    ob = ptr8(s[_OB])
     t = ptr8(s[_T])
-    # of each first byte: length of the instruction; + 4 call, 8 l32r, 12 j, 16 ret.n, retw.n,
-    # 20 ret, retw, 24 jx
+    # of each first byte: the code, or one of _IF...
     cl = ptr8(
-        b"\x03\x0b\x03\x03\x03\x07\x0f\x03\x02\x02\x02\x02\x02\x12\x03\x03"
-        b"\x03\x0b\x03\x03\x03\x07\x03\x03\x02\x02\x02\x02\x02\x12\x03\x03"
-        b"\x03\x0b\x03\x03\x03\x07\x03\x03\x02\x02\x02\x02\x02\x02\x03\x03"
-        b"\x03\x0b\x03\x03\x03\x07\x03\x03\x02\x02\x02\x02\x02\x02\x03\x03"
-        b"\x03\x0b\x03\x03\x03\x07\x0f\x03\x02\x02\x02\x02\x02\x02\x03\x03"
-        b"\x03\x0b\x03\x03\x03\x07\x03\x03\x02\x02\x02\x02\x02\x02\x03\x03"
-        b"\x03\x0b\x03\x03\x03\x07\x03\x03\x02\x02\x02\x02\x02\x02\x03\x03"
-        b"\x03\x0b\x03\x03\x03\x07\x03\x03\x02\x02\x02\x02\x02\x02\x03\x03"
-        b"\x17\x0b\x03\x03\x03\x07\x0f\x03\x02\x02\x02\x02\x02\x02\x03\x03"
-        b"\x17\x0b\x03\x03\x03\x07\x03\x03\x02\x02\x02\x02\x02\x02\x03\x03"
-        b"\x1b\x0b\x03\x03\x03\x07\x03\x03\x02\x02\x02\x02\x02\x02\x03\x03"
-        b"\x03\x0b\x03\x03\x03\x07\x03\x03\x02\x02\x02\x02\x02\x02\x03\x03"
-        b"\x03\x0b\x03\x03\x03\x07\x0f\x03\x02\x02\x02\x02\x02\x02\x03\x03"
-        b"\x03\x0b\x03\x03\x03\x07\x03\x03\x02\x02\x02\x02\x02\x02\x03\x03"
-        b"\x03\x0b\x03\x03\x03\x07\x03\x03\x02\x02\x02\x02\x02\x02\x03\x03"
-        b"\x03\x0b\x03\x03\x03\x07\x03\x03\x02\x02\x02\x02\x02\x02\x03\x03"
+        b"\x70\x8b\x72\x73\x74\x87\x8f\x77\x58\x59\x5a\x5b\x5c\x92\x7e\x7f"
+        b"\x70\x8b\x72\x73\x74\x87\x83\x77\x58\x59\x5a\x5b\x5c\x92\x7e\x7f"
+        b"\x70\x8b\x72\x73\x74\x87\x76\x77\x58\x59\x5a\x5b\x5c\x5d\x7e\x7f"
+        b"\x70\x8b\x72\x73\x74\x87\x76\x77\x58\x59\x5a\x5b\x5c\x5d\x7e\x7f"
+        b"\x70\x8b\x72\x73\x74\x87\x8f\x77\x58\x59\x5a\x5b\x5c\x5d\x7e\x7f"
+        b"\x70\x8b\x72\x73\x74\x87\x83\x77\x58\x59\x5a\x5b\x5c\x5d\x7e\x7f"
+        b"\x70\x8b\x72\x73\x74\x87\x76\x77\x58\x59\x5a\x5b\x5c\x5d\x7e\x7f"
+        b"\x70\x8b\x72\x73\x74\x87\x76\x77\x58\x59\x5a\x5b\x5c\x5d\x7e\x7f"
+        b"\x97\x8b\x72\x73\x74\x87\x8f\x77\x58\x59\x5a\x5b\x5c\x5d\x7e\x7f"
+        b"\x97\x8b\x72\x73\x74\x87\x83\x77\x58\x59\x5a\x5b\x5c\x5d\x7e\x7f"
+        b"\x9b\x8b\x72\x73\x74\x87\x76\x77\x58\x59\x5a\x5b\x5c\x5d\x7e\x7f"
+        b"\x70\x8b\x72\x73\x74\x87\x76\x77\x58\x59\x5a\x5b\x5c\x5d\x7e\x7f"
+        b"\x70\x8b\x72\x73\x74\x87\x8f\x77\x58\x59\x5a\x5b\x5c\x5d\x7e\x7f"
+        b"\x70\x8b\x72\x73\x74\x87\x83\x77\x58\x59\x5a\x5b\x5c\x5d\x7e\x7f"
+        b"\x70\x8b\x72\x73\x74\x87\x76\x77\x58\x59\x5a\x5b\x5c\x5d\x7e\x7f"
+        b"\x70\x8b\x72\x73\x74\x87\x76\x77\x58\x59\x5a\x5b\x5c\x5d\x7e\x7f"
     )
     ec = ptr32(s[_EC])
     end = int(c[_IE])
@@ -150,14 +167,18 @@ def parse(s):
     sl = int(c[_SL])
     sa = int(c[_SA]) - pc0
     near = 0  # the next marked word, or where instructions may reach beyond the segment
+    lim = 0  # instructions that start below it end there or before
     while i < end:
-        b0 = int(ob[i])
-        f = int(cl[b0])
-        if f < 4 and i + f <= near:
-            t[i] = 16 | b0 & 15
-            i += f
-            continue
+        f = int(cl[int(ob[i])])
+        while f < 128 and i < lim:
+            t[i] = f
+            i = (f >> 5) + i
+            f = int(cl[int(ob[i])])
+        if i >= end:
+            break
         n = f & 3
+        if f < 128:
+            n = f >> 5
         a = (i + 3) & -4
         if i + n > near:
             if near < a:
@@ -166,128 +187,83 @@ def parse(s):
                 near += 4
             if near > sl:
                 near = sl
-        if a < i + n:
-            w = int(t[a])
-            if w != 0 and a != i:  # resync 1
-                while i < a and i < end:
-                    t[i] = 14
-                    i += 1
-                i = a
-                continue
-            if w & 32:
-                t[i] = 1
-                i += 4
-                continue
-        if i + n <= sl:
-            w = 16 + (b0 & 15)
-            if f == 7:
-                q = (b0 | int(ob[i + 1]) << 8 | int(ob[i + 2]) << 16) >> 6
-                if q & 0x20000:
-                    q -= 0x40000
-                q = ((pc0 + i) & -4) + 4 + (q << 2)
-                k = int(ec[((q >> 2) ^ (q >> 9)) & 127])
-                if k & -2 == q:
-                    if k & 1:
-                        w = 2
-                elif int(is_entry(s, q)):
-                    w = 2
-            elif f == 11:
-                q = a + ((int(ob[i + 1]) | int(ob[i + 2]) << 8) << 2) - 0x40000
-                if q >= sa and q < i:
-                    w = 4
+            lim = near - 2
+            if lim > end:
+                lim = end
+            if a < i + n:
+                w = int(t[a])
+                if w != 0 and a != i:  # resync 1
+                    while i < a and i < end:
+                        t[i] = _PAD
+                        i += 1
+                    i = a
+                    continue
+                if w & 32:
+                    t[i] = _POINTER
+                    i += 4
+                    continue
+            if i + n > sl:
+                f = 0
+        if f < 128:
+            t[i] = f
+            i += n
+            continue
+        if f == _IFL32R:
+            w = 113
+            q = a + ((int(ob[i + 1]) | int(ob[i + 2]) << 8) << 2) - 0x40000
+            if q >= sa and q < i:
+                w = _LITERAL
             t[i] = w
-        i += n
-        if f >= 12:  # resync 2: after an unconditional jump padding may follow
-            a = 0
-            if f == 15:
+            i += 3
+            continue
+        if f == _IFCALL:
+            w = 117
+            q = (int(ob[i]) | int(ob[i + 1]) << 8 | int(ob[i + 2]) << 16) >> 6
+            if q & 0x20000:
+                q -= 0x40000
+            q = ((pc0 + i) & -4) + 4 + (q << 2)
+            k = int(ec[((q >> 2) ^ (q >> 9)) & 127])
+            if k & -2 == q:
+                if k & 1:
+                    w = _CALL
+            elif int(is_entry(s, q)):
+                w = _CALL
+            t[i] = w
+            i += 3
+            continue
+        if f == _IFZERO:
+            t[i] = _LOCAL
+            i += 3
+            continue
+        # resync 2: after an unconditional jump padding may follow
+        a = 0
+        if f == _IFJ:
+            t[i] = _LOCAL
+            i += 3
+            a = 4
+        elif f == _IFRETN:
+            t[i] = 93
+            i += 2
+            if int(ob[i - 1]) == 0xF0:
                 a = 4
-            elif f == 18:
-                if int(ob[i - 1]) == 0xF0:
-                    a = 4
-            elif int(ob[i - 1]) == 0:
-                b0 = int(ob[i - 2])
-                if f == 27:
-                    b0 &= 0xF0
-                if b0 == 0:
-                    a = 4
-            while a != 0 and i < end and int(ob[i]) == 0:
-                t[i] = 14
-                i += 1
-                a -= 1
-
-
-@micropython.viper
-def refer(s, i: int, u: int, q: int, oi: int):
-    """Rewrites the reference of type u, target q, at window index i; its bytes are in the page at i + oi."""
-    c = ptr32(s[_C])
-    ob = ptr8(s[_OB])
-    pg = ptr8(s[_PG])
-    dd = int(c[_DD])
-    b0 = int(ob[i])
-    k = i + oi
-    pl = ptr32(s[_PL])
-    h = (q >> 2 & 31) << 1
-    if u == 4 and int(pl[h]) == q:
-        h = int(pl[h + 1])
-    elif u == 22:
-        h = int(local(s, q))
-    elif u == 4:
-        if q < int(c[_LA]) or q >= int(c[_LB]):
-            w = int(c[_CA])
-            b = int(c[_CB])
-            h = int(c[_CV])
-            moved(s, q)
-            c[_LA] = int(c[_CA])
-            c[_LB] = int(c[_CB])
-            c[_LV] = int(c[_CV])
-            c[_CA] = w
-            c[_CB] = b
-            c[_CV] = h
-        h = int(c[_LV])
-    elif q >= int(c[_CA]) and q < int(c[_CB]):
-        h = int(c[_CV])
-    else:
-        h = int(moved(s, q))
-    if u == 1:
-        if dd & 3 == 0:
-            q += h
-            pg[k] = q & 255
-            pg[k + 1] = q >> 8 & 255
-            pg[k + 2] = q >> 16 & 255
-            pg[k + 3] = ((q >> 24) + int(c[_B24])) & 255
-    elif h != dd or dd & 3 != 0:
-        q += h
-        w = int(c[_PC0]) + i + dd
-        if u == 4:
-            q = (q - ((w + 3) & -4)) >> 2
-            pg[k + 1] = q & 255
-            pg[k + 2] = q >> 8 & 255
-        elif u == 22 and b0 & 0x10 != 0:
-            q = q - w - 4
-            pg[k + 1] = int(ob[i + 1]) & 15 | (q & 15) << 4
-            pg[k + 2] = q >> 4 & 255
         else:
-            if u == 2:
-                q = (q - (w & -4) - 4) >> 2
-            else:
-                q = q - w - 4
-            pg[k] = b0 & 0x3F | (q & 3) << 6
-            pg[k + 1] = q >> 2 & 255
-            pg[k + 2] = q >> 10 & 255
+            t[i] = 112
+            i += 3
+            k = int(ob[i - 2])
+            if f == _IFJX:
+                k &= 0xF0
+            if k == 0 and int(ob[i - 1]) == 0:
+                a = 4
+        while a != 0 and i < end and int(ob[i]) == 0:
+            t[i] = _PAD
+            i += 1
+            a -= 1
 
 
 @micropython.viper
-def walk(s):
+def walk(i: int, f: int, g: int, s):
     """Up to c[_GAP] units of code, already copied to the page: rewrites the references among them."""
-    i = 0
-    f = 0
-    g = 0
     t = ptr8(s[_T])
-    # of each type: its length, 0 if unsynced; + 8 if it may hold a reference
-    lt = ptr8(
-        b"\x00\x0c\x0b\x03\x0b\x03\x03\x03\x03\x03\x03\x03\x03\x04\x01\x03"
-        b"\x03\x03\x03\x03\x03\x03\x0b\x03\x02\x02\x02\x02\x02\x02\x03\x03"
-    )
     c = ptr32(s[_C])
     ob = ptr8(s[_OB])
     i = int(c[_I])
@@ -299,92 +275,183 @@ def walk(s):
         stop = er
     if 4096 - oi < stop:
         stop = 4096 - oi
+    m = 0
     pc0 = int(c[_PC0])
     dd = int(c[_DD])
-    valid = int(c[_VALID])
-    # the newest range in window coordinates: a local target in it that moves with us needs nothing
-    k = _RG0 + 3 * int(c[_RG])
-    l0 = int(c[k]) - pc0
-    l1 = l0 + int(c[k + 1])
-    if int(c[k + 2]) != dd:
-        l1 = l0
-    # the map's interval at hand, likewise; a displacement that is no multiple of 4 is always rewritten
-    n0 = int(c[_CA]) - pc0
-    n1 = int(c[_CB]) - pc0
-    if int(c[_CV]) != dd or dd & 3 != 0:
-        n1 = n0
-    m0 = int(c[_LA]) - pc0
-    m1 = int(c[_LB]) - pc0
-    if int(c[_LV]) != dd or dd & 3 != 0:
-        m1 = m0
+    whole = er if int(c[_VALID]) else 0  # where a unit must end that is rewritten
+    pg = ptr8(s[_PG])
     pl = ptr32(s[_PL])
-    u = 0
-    m = 0
-    while g != 0 and i < stop:
-        u = int(t[i])
-        f = int(lt[u])
-        g -= 1
-        m = f & 7
-        if f < 8:
-            if f == 0:
-                m = 1
-                f = int(c[_IE])
-                while m < 4 and i + m < f and int(t[i + m]) == 0:
-                    m += 1
+    # The map's interval at hand, and up to where in it a reference moves with us and needs nothing; a
+    # displacement that is no multiple of 4 is always rewritten. First of calls, then of literals.
+    ca = int(c[_CA])
+    cb = int(c[_CB])
+    cv = int(c[_CV])
+    cn = cb if cv == dd and dd & 3 == 0 else ca
+    la = int(c[_LA])
+    lb = int(c[_LB])
+    lv = int(c[_LV])
+    ln = lb if lv == dd and dd & 3 == 0 else la
+    # the newest range likewise
+    k = _RG0 + 3 * int(c[_RG])
+    ra = int(c[k])
+    rn = ra + int(c[k + 1]) if int(c[k + 2]) == dd else ra
+    while True:
+        while g and i < stop:
+            f = int(t[i])
+            g -= 1
+            if f and f < 128:
+                i = (f >> 5) + i
+                continue
+            break
+        else:
+            break
+        if f == 0:
+            m = 1
+            k = int(c[_IE])
+            while m < 4 and i + m < k and int(t[i + m]) == 0:
+                m += 1
             i += m
             continue
-        if valid != 0 and i + m <= er:
-            b0 = int(ob[i])
-            q = int(ob[i + 1]) | int(ob[i + 2]) << 8
-            if u == 4:
-                q = ((i + 3) & -4) + (q << 2) - 0x40000
-                if q >= m0 and q < m1 and int(pl[(q + pc0 >> 2 & 31) << 1]) != q + pc0:
+        m = f >> 5 & 3
+        if f == _POINTER:
+            m = 4
+        if i + m > whole:
+            i += m
+            continue
+        h = 0
+        k = 2  # 0: the displacement is the map's; 1: of a literal
+        b0 = int(ob[i])
+        q = int(ob[i + 1]) | int(ob[i + 2]) << 8
+        if f == _LITERAL:
+            q = ((i + 3) & -4) + (q << 2) + pc0 - 0x40000
+            b = (q >> 2 & 31) << 1
+            if int(pl[b]) == q:
+                h = int(pl[b + 1])
+            else:
+                if q >= la and q < ln:
                     i += 3
                     continue
-            elif u == 2:
+                k = 1
+                h = lv
+                if q >= la and q < lb:
+                    k = 2
+        elif f == _LOCAL:
+            if b0 & 0x30:
+                q = q >> 4
+                if q & 0x800:
+                    q -= 0x1000
+            else:
                 q = b0 >> 6 | q << 2
                 if q & 0x20000:
                     q -= 0x40000
-                q = (i & -4) + 4 + (q << 2)
-                if q >= n0 and q < n1:
+            q += pc0 + i + 4
+            if q >= ra and q < rn:
+                i += 3
+                continue
+            # of the newest copy that holds it, else the map's (PATCH.md 7)
+            k = 0
+            a = int(c[_RG])
+            b = 9
+            while b:
+                w = _RG0 + a * 3
+                h = q - int(c[w])
+                if h >= 0 and h < int(c[w + 1]):
+                    h = int(c[w + 2])
+                    k = 2
+                    break
+                a -= 1
+                if a < 0:
+                    a = 8
+                b -= 1
+        else:
+            k = 0
+            if f == _POINTER:
+                q = (b0 | q << 8) + ((int(ob[i + 3]) - int(c[_B24])) << 24)
+            else:
+                q = b0 >> 6 | q << 2
+                if q & 0x20000:
+                    q -= 0x40000
+                q = (i & -4) + 4 + (q << 2) + pc0
+                if q >= ca and q < cn:
                     i += 3
                     continue
-            elif u == 1:
-                q = b0 | q << 8
-                q += ((int(ob[i + 3]) - int(c[_B24])) << 24) - pc0
-            else:
-                f = b0 & 0x30
-                if f == 0:
-                    q = b0 >> 6 | q << 2
-                    if q & 0x20000:
-                        q -= 0x40000
-                elif f == 0x10:
-                    q >>= 4
-                    if q & 0x800:
-                        q -= 0x1000
+        if k == 0 and q >= ca and q < cb:
+            h = cv
+            k = 2
+        if k < 2:  # M(q) (PATCH.md 5), as moved() finds it
+            mk = ptr32(s[_MK])
+            mv = ptr32(s[_MV])
+            nm = int(c[_NM])
+            a = 0
+            b = nm
+            while a < b:
+                w = (a + b) >> 1
+                if int(mk[w]) <= q:
+                    a = w + 1
                 else:
-                    i += 3
-                    continue
-                q += i + 4
-                if q >= l0 and q < l1:
-                    i += 3
-                    continue
-            refer(s, i, u, q + pc0, oi)
-            if u == 4:
-                m0 = int(c[_LA]) - pc0
-                m1 = int(c[_LB]) - pc0
-                if int(c[_LV]) != dd or dd & 3 != 0:
-                    m1 = m0
+                    b = w
+            h = 0
+            w = -0x3FFFFFFF
+            if a:
+                h = int(mv[a - 1])
+                w = int(mk[a - 1])
+            b = int(mk[a]) if a < nm else 0x3FFFFFFF
+            a = b if h == dd and dd & 3 == 0 else w
+            if k:
+                la = w
+                lb = b
+                lv = h
+                ln = a
             else:
-                n0 = int(c[_CA]) - pc0
-                n1 = int(c[_CB]) - pc0
-                if int(c[_CV]) != dd or dd & 3 != 0:
-                    n1 = n0
-        i += m
+                ca = w
+                cb = b
+                cv = h
+                cn = a
+        k = i + oi
+        if f == _POINTER:
+            if dd & 3 == 0:
+                q += h
+                pg[k] = q & 255
+                pg[k + 1] = q >> 8 & 255
+                pg[k + 2] = q >> 16 & 255
+                pg[k + 3] = ((q >> 24) + int(c[_B24])) & 255
+            i += 4
+            continue
+        if h == dd and dd & 3 == 0:
+            i += 3
+            continue
+        q += h
+        w = pc0 + i + dd
+        i += 3
+        if f == _LITERAL:
+            q = (q - ((w + 3) & -4)) >> 2
+            pg[k + 1] = q & 255
+            pg[k + 2] = q >> 8 & 255
+            continue
+        if f == _CALL:
+            q = (q - (w & -4) - 4) >> 2
+        else:
+            q = q - w - 4
+            if b0 & 0x30:
+                pg[k + 1] = int(ob[i - 2]) & 15 | (q & 15) << 4
+                pg[k + 2] = q >> 4 & 255
+                continue
+        pg[k] = b0 & 0x3F | (q & 3) << 6
+        pg[k + 1] = q >> 2 & 255
+        pg[k + 2] = q >> 10 & 255
+    c[_CA] = ca
+    c[_CB] = cb
+    c[_CV] = cv
+    c[_LA] = la
+    c[_LB] = lb
+    c[_LV] = lv
+    if f and f < 128:
+        m = f >> 5
     if i > er:
         m -= i - er
         i = er
-    c[_UT] = u if u else 15
+    f &= 31
+    c[_UT] = f if f else 15
     c[_UM] = m
     c[_I] = i
     c[_GAP] = g

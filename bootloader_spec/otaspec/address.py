@@ -266,7 +266,7 @@ class Decoder(Input):
             end = n + min(c[_IE] + 3 - q, c[_REM], len(page) - n, c[_GAP] << 2)
             page[n:end] = self.view[q : q + end - n]
             if self.code == 1:
-                self.hot.walk(self.s)
+                self.hot.walk(0, 0, 0, self.s)
             else:
                 _hot.walk_data(self.s)
             if unit and not c[_GAP]:
@@ -334,7 +334,8 @@ class Decoder(Input):
             p = table[k + 3] - at
             end = p + table[k + 1] - table[k]
             if p < n and end > 0:
-                self.sum ^= _hot.xor(self.page, p if p > 0 else 0, end if end < n else n)
+                p = max(p, 0)
+                self.sum = _hot.xor(self.sum, p, self.page, min(end, n), _hot.WORD)
         self.sha.update(self.page[:n])
 
     def flush(self, n: int) -> int:

@@ -32,16 +32,6 @@ _PATCH_BYTES = const(128)
 _FRESH = const(0x8000)  # p = 2048, n = 0
 _BLOCK = const(1024)
 _WARM = const(48)
-_BLANK = const(216)
-# A literal: in firmware it takes no RAM.
-_ZEROS = (
-    b"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
-    b"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
-    b"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
-    b"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
-    b"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
-    b"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
-)
 
 
 def refuse(n: int, code: int = 112) -> None:
@@ -250,9 +240,7 @@ class Input:
             c[_PC0] = table[k] + start - warm - table[k + 3]
             if self.code:
                 if self.s[15]:  # Xtensa: its scan marks words; the others clear as they go
-                    types = self.s[5]
-                    for n in range(0, _WARM + _BLOCK + 8, _BLANK):
-                        types[n : n + _BLANK] = _ZEROS
-                self.hot.parse(self.s)
+                    _hot.fill32(self.s[5], (_WARM + _BLOCK + 8) >> _hot.WORD, 0)
+                self.hot.parse(0, 0, self.s[4], self.s)
             else:
                 _hot.parse_data(self.s)

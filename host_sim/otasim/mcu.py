@@ -66,7 +66,7 @@ def firmware(progress: debian.Progress) -> Path:
         env=_environment(place) | {"AFLAGS": "-misa-spec=2.2"},
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=1200,
         check=False,
     )
     if made.returncode:

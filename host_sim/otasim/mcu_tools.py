@@ -113,7 +113,7 @@ def _build_mpy_cross(place: Path, progress: debian.Progress) -> None:
 def _take(package: Path, root: Path) -> None:
     """Unpacks what is needed of a package: the tools are 1.5 GB, of which 0.1 are used."""
     answer = subprocess.run(
-        ["dpkg-deb", "--fsys-tarfile", package], capture_output=True, check=True, timeout=120
+        ["dpkg-deb", "--fsys-tarfile", package], capture_output=True, check=True, timeout=600
     )
     with tarfile.open(fileobj=io.BytesIO(answer.stdout)) as archive:
         archive.extraction_filter = _as_it_is

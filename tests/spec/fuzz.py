@@ -1,17 +1,25 @@
 """Mutated patches over every decoder: `python -m tests.spec.fuzz [COUNT] [SEED]`, on all processors.
 
 Each ends in 112, 113 or 114, or in an image of exactly the declared size; anything else (another error, a
-read or a write outside a buffer, a run of more than ten seconds) stops the fuzzer, which names the case. Of
+read or a write outside a buffer, more than ten seconds of CPU) stops the fuzzer, which names the case. Of
 eight patches seven are of codec 3; the rest are of codecs 0, 1 and 2.
+
+What is done stands in docs/benchmarks/fuzz.json after every 10,000 cases; stopped, it goes on from there
+as long as the decoders are the same, byte by byte. Fewer than a million cases leave the file alone.
 """
 
+import hashlib
+import json
 import multiprocessing
 import os
 import random
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from otadiff import bsdiff, heatshrink
 from otaspec import patch as patches
@@ -21,6 +29,11 @@ from tests.differ.images import pair
 from tests.spec import fuzz_address
 from tests.spec.memory import New, Old, Source
 
+ROOT = Path(__file__).parents[2]
+FIGURES = ROOT / "docs" / "benchmarks" / "fuzz.json"
+DECODERS = ("_hot*.py", "address*.py", "bsdiff.py", "full.py", "heatshrink.py", "hotstrip.py", "patch.py")
+SHARE = 10_000
+MILLION = 1_000_000
 SECONDS = 10
 CODES = (112, 113, 114)  # PATCH_INVALID, PATCH_NEEDS_MORE_RAM, CODEC_UNKNOWN
 OTHERS = 8  # one of so many cases is of another codec than 3
@@ -94,12 +107,17 @@ def outcome(case: Case) -> bytes | int:
     return bytes(new.data)
 
 
+def _too_long(_signal: int, _frame: object) -> None:
+    raise TimeoutError(f"more than {SECONDS} s of CPU")
+
+
 def work(share: tuple[int, int]) -> dict[str, int]:
     """How the cases of a share (count, seed) ended."""
     count, seed = share
     kinds: dict[str, int] = {}
+    signal.signal(signal.SIGVTALRM, _too_long)
     for i, case in enumerate(cases(count, seed)):
-        signal.alarm(SECONDS)
+        signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS)
         try:
             found = outcome(case)
         except BaseException:
@@ -107,22 +125,49 @@ def work(share: tuple[int, int]) -> dict[str, int]:
             raise
         kind = f"codec {case.codec}: " + (str(found) if isinstance(found, int) else "decoded")
         kinds[kind] = kinds.get(kind, 0) + 1
-    signal.alarm(0)
+    signal.setitimer(signal.ITIMER_VIRTUAL, 0)
     return kinds
 
 
+def decoders() -> str:
+    """SHA-256 over the decoders' sources: figures count for these only."""
+    state = hashlib.sha256()
+    folder = ROOT / "bootloader_spec" / "otaspec"
+    for path in sorted(path for name in DECODERS for path in folder.glob(name)):
+        state.update(path.name.encode() + b"\0" + path.read_bytes())
+    return state.hexdigest()
+
+
+def known(seed: int, decoder: str, anew: bool) -> dict[str, Any]:
+    """The file's figures, if they are of this seed and these decoders; else, or `anew`, none yet."""
+    if FIGURES.is_file() and not anew:
+        found: dict[str, Any] = json.loads(FIGURES.read_text())
+        if (found["seed"], found["decoders"]) == (seed, decoder):
+            return found
+    words = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    commit = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+    return {"seed": seed, "decoders": decoder, "commit": commit, "cases": 0, "faults": 0, "ended": {}}
+
+
 def main(count: int = 1_200_000, seed: int = 1) -> None:
-    """Shares of 10,000, so that progress is seen."""
-    shares = [(min(10_000, count - at), seed * 100_000 + at // 10_000) for at in range(0, count, 10_000)]
-    total: dict[str, int] = {}
+    """Shares of 10,000 in their order, so that the file says from where to go on. A fault raises."""
+    figures = known(seed, decoders(), count < MILLION)
+    ended: dict[str, int] = figures["ended"]
+    shares = [
+        (min(SHARE, count - at), seed * 100_000 + at // SHARE) for at in range(figures["cases"], count, SHARE)
+    ]
     with multiprocessing.Pool(os.cpu_count()) as pool:
-        for done, kinds in enumerate(pool.imap_unordered(work, shares), 1):
+        for (size, _), kinds in zip(shares, pool.imap(work, shares), strict=True):
             for kind, n in kinds.items():
-                total[kind] = total.get(kind, 0) + n
-            print(f"{done} of {len(shares)} times 10,000", end="\r", file=sys.stderr, flush=True)
+                ended[kind] = ended.get(kind, 0) + n
+            figures["cases"] += size
+            figures["ended"] = dict(sorted(ended.items()))
+            if count >= MILLION:
+                FIGURES.write_text(json.dumps(figures, indent=1) + "\n")
+            print(f"{figures['cases']:,} of {count:,}", end="\r", file=sys.stderr, flush=True)
     print(file=sys.stderr)
-    for kind in sorted(total):
-        print(f"{kind:<18} {total[kind]:>9,}")
+    for kind, n in figures["ended"].items():
+        print(f"{kind:<18} {n:>9,}")
 
 
 if __name__ == "__main__":
