@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import get_context
@@ -32,18 +32,25 @@ from bench.load import CONNECTIONS, Request, rate
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "docs" / "benchmarks" / "cloud.json"
 FEW, MANY = 1_000, 100_000
-SECONDS = float(os.environ.get("BENCH_SECONDS", "3"))
-ROUNDS = int(os.environ.get("BENCH_ROUNDS", "7"))
-TARGETS = {
-    **{"poll_ratio": ">= 0.60", "file_ratio": ">= 0.80", "growth": "<= 0.10"},
-    **{"rollout_start_seconds": "< 2", "rss_mb": "< 400"},
+SECONDS = float(os.environ.get("BENCH_SECONDS", "2"))  # whole ones: each slice has its share of batches
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "15"))
+TARGETS: dict[str, tuple[str, Callable[[float], bool]]] = {
+    "poll_ratio": (">= 0.60", lambda value: value >= 0.6),
+    "file_ratio": (">= 0.80", lambda value: value >= 0.8),
+    "growth": ("<= 0.10", lambda value: value <= 0.1),
+    "rollout_start_seconds": ("< 2", lambda value: value < 2),
+    "rss_mb": ("< 400", lambda value: value < 400),
 }
 IMAGE = "ab" * 32
 SAID = {
     **{"board": "LINUX_HOST", "chip": 0xFFF0, "version": "1.0.0", "image_sha256": IMAGE, "slot": "ota_0"},
     **{"seq": 1, "agent": 1, "staging": 65536, "ram": 65536, "codecs": [0, 1, 2]},
 }
+INVENTORY = {"frozen": False, "kept": "", "key_set": 0}  # as the agent's own
 TOKEN = "drb_bench"  # noqa: S105
+# Quotas are looked at as ever, and never reached, though all that load comes from one address.
+QUOTAS = ("ADDRESS_READS", "ADDRESS_WRITES", "DEVICE_CALLS", "TENANT_CALLS")
+ENVIRONMENT = {**os.environ, **{f"DRIBLET_{name}": "1000000" for name in QUOTAS}}
 
 BARE = """
 import sys, uvicorn
@@ -99,7 +106,7 @@ async def _devices(cloud: Services, count: int) -> None:
         fixed = {
             **{"tenant_id": 1, "product_id": product.id, "origin": "operator", "access": "approved"},
             **{"ds_sealed": sealed, "created_at": 0, "generation": 1, "state": "idle", "step": 0, "code": 0},
-            **{"detail": "", "last_report": 0, "inventory": {}, "tags": [], **SAID},
+            **{"detail": "", "last_report": 0, "inventory": INVENTORY, "tags": [], **SAID},
         }
         for start in range(0, count, 10_000):
             rows = [{"dn": f"device-{n:06}", **fixed} for n in range(start, min(start + 10_000, count))]
@@ -108,7 +115,7 @@ async def _devices(cloud: Services, count: int) -> None:
 
 @contextmanager
 def serving(*command: str) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=ENVIRONMENT)
     try:
         yield process
     finally:
@@ -139,10 +146,13 @@ def bare(file: Path, port: int) -> Iterator[tuple[int, int]]:
         yield port, process.pid
 
 
+POLL = {"nonce": "00" * 16, "state": "idle", **SAID, **INVENTORY}
+
+
 def polls(tokens: list[str], count: int) -> list[Request]:
     """Requests of `count` random boards that say what they said before."""
     chosen = random.Random(1).choices(tokens, k=count)  # noqa: S311
-    body = json.dumps({"nonce": "00" * 16, **SAID}).encode()
+    body = json.dumps(POLL).encode()
     return [Request("POST", "/v1/poll", body, {"Authorization": f"Bearer {token}"}) for token in chosen]
 
 
@@ -174,9 +184,10 @@ def cpu_seconds(pid: int) -> float:
     return sum(int(each.read_text().split()[0]) for each in threads) / 1e9
 
 
-def rss_mb(pid: int) -> float:
+def peak_mb(pid: int) -> float:
+    """The most memory that the process has had."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS"):
+        if line.startswith("VmHWM"):
             return int(line.split()[1]) / 1024
     return 0.0
 
@@ -224,7 +235,7 @@ def run() -> dict[str, Any]:
         few_tokens = asyncio.run(set_up(few, FEW))
         many_tokens = asyncio.run(set_up(many, MANY))
         url = f"/v1/packages/{asyncio.run(add_release(many, package))}"
-        plain = [Request("POST", "/bare", json.dumps({"nonce": "00" * 16, **SAID}).encode(), {})]
+        plain = [Request("POST", "/bare", json.dumps(POLL).encode(), {})]
         with bare(file, 8399) as (bare_port, bare_pid), service(few) as one, service(many) as (port, pid):
             sides = {
                 "bare": Side(bare_port, bare_pid, plain),
@@ -237,13 +248,14 @@ def run() -> dict[str, Any]:
                 for _ in range(ROUNDS):  # in turns, so that what else the machine does is shared by all
                     for side in sides.values():
                         side.measure(pool)
-            rss, seconds = rss_mb(pid), start_rollout(port)
+            seconds = start_rollout(port)
+            most = peak_mb(pid)
     return {
         "poll_ratio": round(ratio(sides["many"], sides["bare"]), 3),
         "file_ratio": round(ratio(sides["package"], sides["file"]), 3),
         "growth": round(ratio(sides["few"], sides["many"]) - 1, 3),
         "rollout_start_seconds": round(seconds, 2),
-        "rss_mb": round(rss),
+        "rss_mb": round(most),
         "per_second": {name: round(statistics.median(side.rates)) for name, side in sides.items()},
         "cpu_ms": {name: round(statistics.median(side.costs), 3) for name, side in sides.items()},
         "rounds": {name: [round(value) for value in side.rates] for name, side in sides.items()},
@@ -257,7 +269,8 @@ PAGE = """# The cloud, beside a bare endpoint
 
 `make bench-cloud` writes this page. The service runs as `driblet serve` does, on SQLite, with {devices:,}
 devices; the load comes from a second process over {connections} connections. Each figure is the median of
-{rounds} rounds that took turns, on {cpus} CPUs.
+{rounds} rounds in which all took turns of {seconds:g} s, on {cpus} CPUs. What else the machine does hits both
+sides of a ratio; the CPU time of an answer is counted by the kernel and says the same apart from that.
 
 | | measured | wanted |
 |---|---|---|
@@ -267,7 +280,7 @@ devices; the load comes from a second process over {connections} connections. Ea
 - file_ratio: package downloads (200 kB) a second, of what a bare Starlette FileResponse gives.
 - growth: how much faster {few:,} devices would poll than {devices:,}.
 - rollout_start_seconds: from the request until each device has its place.
-- rss_mb: memory of the service after the polls, in MiB.
+- rss_mb: the most memory that the service had at any time, in MiB.
 
 | a second | {names} |
 |---|{lines}|
@@ -282,9 +295,10 @@ def page(result: dict[str, Any]) -> str:
         devices=result["devices"],
         connections=CONNECTIONS,
         rounds=len(result["rounds"]["bare"]),
+        seconds=SECONDS,
         cpus=result["cpus"],
         few=FEW,
-        rows="\n".join(f"| {name} | {result[name]} | {wanted} |" for name, wanted in TARGETS.items()),
+        rows="\n".join(f"| {name} | {result[name]} | {wanted} |" for name, (wanted, _) in TARGETS.items()),
         names=" | ".join(rates),
         lines="|".join("---" for _ in rates),
         rates=" | ".join(f"{value:,}" for value in rates.values()),
@@ -298,6 +312,8 @@ def main() -> None:
     OUT.write_text(json.dumps(result, indent=2) + "\n")
     OUT.with_suffix(".md").write_text(page(result))
     print(json.dumps(result, indent=2))
+    missed = [f"{name} {wanted}" for name, (wanted, holds) in TARGETS.items() if not holds(result[name])]
+    sys.exit(f"missed: {', '.join(missed)}" if missed else 0)
 
 
 if __name__ == "__main__":

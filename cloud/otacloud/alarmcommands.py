@@ -1,13 +1,14 @@
 """Commands about alarms and where they go."""
 
 import time
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
 
-from otacloud import schemas, words
+from otacloud import schemas
 from otacloud.client import Client
-from otacloud.commands import calls
+from otacloud.commands import Shown, calls
 
 alarm = typer.Typer(help="Alarms: what went wrong.", no_args_is_help=True)
 channel = typer.Typer(help="Where alarms go: webhooks and e-mail.", no_args_is_help=True)
@@ -21,19 +22,27 @@ def alarm_list(
     open_only: Annotated[bool, typer.Option("--open", help="Only what nobody has acknowledged.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=500, help="How many to show.")] = 20,
     watch: Annotated[bool, typer.Option("--watch", help="Go on with those that come, until Ctrl-C.")] = False,
-) -> schemas.AlarmList:
+) -> Shown[schemas.AlarmList]:
     """List alarms, newest first, with how far their deliveries are.
 
     Example: driblet alarm list --open
     """
     found = cloud.alarms(open_only, limit)
-    while watch:
-        words.show(schemas.AlarmList(alarms=found.alarms[::-1]))
-        known = {each.id for each in found.alarms}
-        while not (new := [each for each in cloud.alarms(open_only, limit).alarms if each.id not in known]):
-            time.sleep(2)
-        found = schemas.AlarmList(alarms=new)
-    return found
+    return _coming(cloud, found, open_only, limit) if watch else found
+
+
+def _coming(
+    cloud: Client, found: schemas.AlarmList, open_only: bool, limit: int
+) -> Iterator[schemas.AlarmList]:
+    """The oldest first, then those that come."""
+    known: set[int] = set()
+    while True:
+        new = [each for each in found.alarms if each.id not in known]
+        known |= {each.id for each in new}
+        if new:
+            yield schemas.AlarmList(alarms=new[::-1])
+        time.sleep(2)
+        found = cloud.patiently(lambda: cloud.alarms(open_only, limit))
 
 
 @calls(alarm, "acknowledge")

@@ -67,6 +67,7 @@ async def list_audit(
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> AuditList:
     """What was done, newest first."""
+    caller.must_be_for_all()
     async with cloud.db.read() as session:
         return AuditList(entries=await entries(session, caller.tenant_id, before, limit))
 
@@ -84,6 +85,7 @@ async def entries(
 @router.get("/check")
 async def check_audit(cloud: Cloud, caller: Owner) -> AuditCheck:
     """Walks the whole chain. Keep `head` elsewhere: with it, a log cut short at its end is found too."""
+    caller.must_be_for_all()
     previous, number = FIRST, 0
     async with cloud.db.read() as session:
         while True:

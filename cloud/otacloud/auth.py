@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from fastapi import Depends, Request
+from fastapi.routing import APIRoute
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -30,6 +31,7 @@ class Caller:
     name: str
     role: Role
     product_id: int | None = None  # a token may be for one product only
+    scopes: tuple[str, ...] = ()  # and for some calls only; none: for all that its role may
 
     @property
     def title(self) -> str:
@@ -38,6 +40,16 @@ class Caller:
 
     def may(self, role: Role) -> bool:
         return ROLES.index(self.role) >= ROLES.index(role)
+
+    def covers(self, scope: str) -> bool:
+        """Whether `area:read` or `area:write` is within its scopes; who may write may read."""
+        area = scope.partition(":")[0]
+        return not self.scopes or scope in self.scopes or f"{area}:write" in self.scopes
+
+    def must_be_for_all(self) -> None:
+        """NOT_ALLOWED for a token of one product: this is about the whole tenant."""
+        if self.product_id is not None:
+            raise refuse("NOT_ALLOWED", "the token is for one product")
 
 
 def new_token() -> str:
@@ -58,7 +70,8 @@ async def caller_of(cloud: Services, token: str) -> Caller:
 
 
 def caller_for(token: ApiToken) -> Caller:
-    return Caller(token.tenant_id, "token", token.id, token.name, token.role, token.product_id)
+    scopes = tuple(token.scopes)
+    return Caller(token.tenant_id, "token", token.id, token.name, token.role, token.product_id, scopes)
 
 
 def bearer(request: Request, problem: str) -> str:
@@ -80,15 +93,24 @@ def counted(cloud: Services, caller: Caller) -> Caller:
     return caller
 
 
-def _at_least(role: Role) -> Callable[[Caller], Awaitable[Caller]]:
-    async def check(caller: Annotated[Caller, Depends(_caller)]) -> Caller:
+def scope_of(route: APIRoute, method: str) -> str:
+    """What a token with scopes needs for a call: the last tag of its route says what it is about."""
+    return f"{route.tags[-1]}:{'read' if method == 'GET' else 'write'}"
+
+
+def _at_least(role: Role) -> Callable[[Request, Caller], Awaitable[Caller]]:
+    async def check(request: Request, caller: Annotated[Caller, Depends(_caller)]) -> Caller:
         if not caller.may(role):
             raise refuse("NOT_ALLOWED", f"this needs the role {role}")
+        scope = scope_of(request.scope["route"], request.method)
+        if not caller.covers(scope):
+            raise refuse("NOT_ALLOWED", f"this needs the scope {scope}")
         return caller
 
     return check
 
 
+AnyCaller = Annotated[Caller, Depends(_caller)]
 # The annotation of an endpoint's caller says which role it needs, at least.
 Viewer = Annotated[Caller, Depends(_at_least("viewer"))]
 Operator = Annotated[Caller, Depends(_at_least("operator"))]

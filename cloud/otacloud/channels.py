@@ -38,6 +38,7 @@ def _out(channel: Channel) -> ChannelOut:
 @router.get("/channels")
 async def list_channels(cloud: Cloud, caller: Manager) -> ChannelList:
     """Where alarms go."""
+    caller.must_be_for_all()
     async with cloud.db.read() as session:
         query = select(Channel).where(Channel.tenant_id == caller.tenant_id).order_by(Channel.id)
         return ChannelList(channels=[_out(channel) for channel in await session.scalars(query)])
@@ -46,6 +47,7 @@ async def list_channels(cloud: Cloud, caller: Manager) -> ChannelList:
 @router.post("/channels", status_code=201)
 async def create_channel(cloud: Cloud, caller: Manager, given: ChannelIn) -> ChannelSecret:
     """A webhook gets each alarm as JSON, signed with the secret that is shown this once."""
+    caller.must_be_for_all()
     if given.kind == "webhook":
         outgoing.check_url(given.target, cloud.settings.outgoing_hosts)
     elif "@" not in given.target or any(c in given.target for c in " \r\n,;<>"):
@@ -71,6 +73,7 @@ async def create_channel(cloud: Cloud, caller: Manager, given: ChannelIn) -> Cha
 @router.delete("/channels/{channel_id}", status_code=204)
 async def disable_channel(cloud: Cloud, caller: Manager, channel_id: int) -> None:
     """Sends nothing there any more; what was sent stays in the log."""
+    caller.must_be_for_all()
     async with cloud.db.write() as session:
         channel = await session.get(Channel, channel_id)
         if channel is None or channel.tenant_id != caller.tenant_id:

@@ -74,7 +74,7 @@ class Client:
         options = {"json": body.model_dump(mode="json")} if body else {}
         return model.model_validate(self._call("POST", path, **options))
 
-    def _patiently(self, look: Callable[[], Model]) -> Model:
+    def patiently(self, look: Callable[[], Model]) -> Model:
         """What `look` gives; a server that cannot be reached is asked again for PATIENCE seconds."""
         deadline = time.monotonic() + PATIENCE
         while True:
@@ -149,8 +149,9 @@ class Client:
 
     # devices
 
-    def create_device(self, pk: str, dn: str) -> schemas.DeviceSecret:
-        return self._post(schemas.DeviceSecret, f"/products/{pk}/devices", schemas.DeviceIn(dn=dn))
+    def create_device(self, pk: str, given: schemas.DeviceIn) -> schemas.DeviceSecret:
+        body = given.model_dump(exclude_unset=True)
+        return schemas.DeviceSecret.model_validate(self._call("POST", f"/products/{pk}/devices", json=body))
 
     def devices(
         self, pk: str, offset: int = 0, limit: int = 100, access: str | None = None
@@ -164,7 +165,7 @@ class Client:
     def watch_device(self, pk: str, dn: str, interval: float = 1.0) -> Iterator[schemas.DeviceDetail]:
         """The device again and again, until its update has ended."""
         while True:
-            shown = self._patiently(lambda: self.device(pk, dn))
+            shown = self.patiently(lambda: self.device(pk, dn))
             yield shown
             if shown.state in ("confirmed", "failed", "reverted"):
                 return
@@ -290,7 +291,7 @@ class Client:
     ) -> Iterator[schemas.ReleaseOut]:
         """The release again and again, until none of its jobs is under way."""
         while True:
-            shown = self._patiently(lambda: self.release(pk, version, board))
+            shown = self.patiently(lambda: self.release(pk, version, board))
             yield shown
             if all(job.state in ("done", "failed") for job in shown.jobs):
                 return
@@ -316,6 +317,13 @@ class Client:
     def rollout(self, pk: str, rollout_id: int) -> schemas.RolloutDetail:
         return self._get(schemas.RolloutDetail, f"/products/{pk}/rollouts/{rollout_id}")
 
+    def rollout_targets(
+        self, pk: str, rollout_id: int, state: str | None = None, offset: int = 0, limit: int = 100
+    ) -> schemas.TargetList:
+        query = {"offset": offset, "limit": limit} | ({"state": state} if state else {})
+        rows = self._call("GET", f"/products/{pk}/rollouts/{rollout_id}/targets", params=query)
+        return schemas.TargetList.model_validate({"targets": rows})
+
     def move_rollout(self, pk: str, rollout_id: int, move: str) -> schemas.RolloutOut:
         """`move`: start, approve, pause, resume, stop or retry."""
         return self._post(schemas.RolloutOut, f"/products/{pk}/rollouts/{rollout_id}/{move}")
@@ -325,7 +333,7 @@ class Client:
     ) -> Iterator[schemas.RolloutDetail]:
         """The rollout again and again, until it is done or stopped."""
         while True:
-            shown = self._patiently(lambda: self.rollout(pk, rollout_id))
+            shown = self.patiently(lambda: self.rollout(pk, rollout_id))
             yield shown
             if shown.state in ("done", "stopped"):
                 return

@@ -2,9 +2,11 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, Concatenate, ParamSpec
+from typing import Annotated, Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
 import typer
 from otaboards import console
@@ -16,6 +18,7 @@ from otacloud import words
 from otacloud.client import Client
 
 LOCAL = "http://127.0.0.1:8070"
+INTERVAL = 2.0  # seconds between two looks of --watch
 
 Pk = Annotated[str, typer.Option("--product", "-p", help="Product key.")]
 Dn = Annotated[str, typer.Argument(help="Device name.")]
@@ -32,8 +35,12 @@ _COMMON = {
     "as_json": (Annotated[bool, console.JSON], False),
 }
 
+Again = Annotated[bool, typer.Option("--watch", help="Again whenever it changes, until Ctrl-C.")]
+
 P = ParamSpec("P")
-Command = Callable[Concatenate[Client, P], BaseModel]
+M = TypeVar("M", bound=BaseModel)
+Shown: TypeAlias = M | Iterator[M]  # one answer, or one after the other
+Command = Callable[Concatenate[Client, P], Shown[Any]]
 
 
 def calls(group: typer.Typer, name: str) -> Callable[[Command[P]], Command[P]]:
@@ -48,12 +55,10 @@ def calls(group: typer.Typer, name: str) -> Callable[[Command[P]], Command[P]]:
             try:
                 with Client(server, auth, ca) as cloud:
                     answer = function(cloud, **given)  # type: ignore[call-arg]
+                    for each in answer if isinstance(answer, Iterator) else (answer,):
+                        _show(each, as_json)
             except ValidationError as problem:
                 raise _invalid(problem) from None
-            if as_json:
-                console.print_json(answer.model_dump(mode="json"))
-            else:
-                words.show(answer)
             if getattr(answer, "state", "") in ("failed", "stopped") and name != "stop":
                 raise typer.Exit(1)
 
@@ -67,6 +72,29 @@ def calls(group: typer.Typer, name: str) -> Callable[[Command[P]], Command[P]]:
         return function
 
     return decorate
+
+
+def _show(answer: BaseModel, as_json: bool) -> None:
+    if as_json:
+        console.print_json(answer.model_dump(mode="json"))
+    else:
+        words.show(answer)
+    sys.stdout.flush()  # whoever watches through a pipe sees it now
+
+
+def looked_at(look: Callable[[Client], M], cloud: Client, watch: bool) -> Shown[M]:
+    """What `look` gives; to watch: again whenever that has changed."""
+    return _changes(look, cloud) if watch else look(cloud)
+
+
+def _changes(look: Callable[[Client], M], cloud: Client) -> Iterator[M]:
+    shown = None
+    while True:
+        now = cloud.patiently(lambda: look(cloud))
+        if now != shown:
+            yield now
+        shown = now
+        time.sleep(INTERVAL)
 
 
 def _invalid(problem: ValidationError) -> errors.OtaError:

@@ -8,7 +8,7 @@ from otaspec.errors import code, error
 
 from otacloud import schemas
 from otacloud.client import Client
-from otacloud.commands import Dn, Pk, bars, calls
+from otacloud.commands import Again, Dn, Pk, Shown, bars, calls, looked_at
 
 product = typer.Typer(help="Products: a key, a secret, the key that signs releases.", no_args_is_help=True)
 device = typer.Typer(help="Devices of a product.", no_args_is_help=True)
@@ -100,12 +100,19 @@ def product_keys(
 
 
 @calls(device, "create")
-def device_create(cloud: Client, dn: Dn, pk: Pk) -> schemas.DeviceSecret:
+def device_create(
+    cloud: Client,
+    dn: Dn,
+    pk: Pk,
+    group: Annotated[str | None, typer.Option(help="Its static group.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="A tag; may be repeated.")] = None,
+) -> schemas.DeviceSecret:
     """Make a device with a secret of its own, shown this once.
 
-    Example: driblet device create kitchen --product thermostat
+    Example: driblet device create kitchen --product thermostat --tag eu
     """
-    return cloud.create_device(pk, dn)
+    fields = {"dn": dn, **({"group": group} if group else {}), **({"tags": tag} if tag else {})}
+    return cloud.create_device(pk, schemas.DeviceIn.model_validate(fields))
 
 
 @calls(device, "list")
@@ -115,12 +122,13 @@ def device_list(
     offset: Annotated[int, typer.Option(min=0, help="How many to leave out.")] = 0,
     limit: Annotated[int, typer.Option(min=1, max=500, help="How many to show.")] = 100,
     access: Annotated[str | None, typer.Option(help="Only approved, pending or revoked ones.")] = None,
-) -> schemas.DevicePage:
+    watch: Again = False,
+) -> Shown[schemas.DevicePage]:
     """List devices by name.
 
-    Example: driblet device list --product thermostat
+    Example: driblet device list --product thermostat --watch
     """
-    return cloud.devices(pk, offset, limit, access)
+    return looked_at(lambda cloud: cloud.devices(pk, offset, limit, access), cloud, watch)
 
 
 @calls(device, "show")

@@ -17,7 +17,7 @@ Level = Literal["debug", "info", "warning", "error"]
 ABOUT: ContextVar[dict[str, object] | None] = ContextVar("ABOUT", default=None)
 
 
-_level = logging.INFO
+_level = logging.WARNING  # until set_up says otherwise
 
 
 def shows(level: int) -> bool:

@@ -1,6 +1,6 @@
 """The tables. Every row belongs to a tenant; times are UNIX seconds; hashes are lower-case hex."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     JSON,
@@ -14,8 +14,9 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     false,
+    select,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_column
 
 from otacloud.schemas import ChannelKind, DeliveryState, Role
 
@@ -67,6 +68,9 @@ class ApiToken(TenantRow):
     product_id: Mapped[int | None] = mapped_column(
         ForeignKey("products.id")
     )  # only for this one; None: for all
+    scopes: Mapped[list[str]] = mapped_column(
+        default=list, server_default="[]"
+    )  # empty: all that its role may
     revoked_at: Mapped[int | None]
 
 
@@ -175,7 +179,8 @@ class Device(TenantRow):
     access: Mapped[str] = mapped_column(String(16))  # approved, pending, revoked
     generation: Mapped[int] = mapped_column(default=1)
     first_login_at: Mapped[int | None]
-    last_seen_at: Mapped[int | None]
+    if TYPE_CHECKING:
+        last_seen_at: Mapped[int | None]  # from Seen, see below
     # what it last said of itself
     board: Mapped[str | None] = mapped_column(String(64))
     chip: Mapped[int | None]
@@ -195,6 +200,23 @@ class Device(TenantRow):
     code: Mapped[int] = mapped_column(default=0)
     detail: Mapped[str] = mapped_column(String(256), default="")
     last_report: Mapped[int] = mapped_column(default=0)
+
+
+class Seen(Base):
+    """When a device was last heard of. Apart, and narrow: a fleet that polls writes here and nowhere else,
+    and the rows of thousands of devices share a few pages."""
+
+    __tablename__ = "seen"
+    device_id: Mapped[int] = mapped_column(
+        RowId, ForeignKey("devices.id"), primary_key=True, autoincrement=False
+    )
+    at: Mapped[int]
+
+
+Device.last_seen_at = column_property(
+    select(Seen.at).where(Seen.device_id == Device.id).correlate_except(Seen).scalar_subquery(),
+    expire_on_flush=False,
+)
 
 
 class Release(TenantRow):

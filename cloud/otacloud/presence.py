@@ -1,12 +1,13 @@
 """What boards say in passing: when they were last seen, and their inventory. Written once a second."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from itertools import islice
 from typing import Any, NamedTuple
 
 import structlog
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from otacloud.db import Database
@@ -22,8 +23,14 @@ SEEN_CHUNK = 2_000  # devices in one statement that writes when they were seen
 
 # Plain SQL for many rows: whole objects would cost most of what the service can do.
 _DEVICES = Base.metadata.tables["devices"]
-_SOME = _DEVICES.c.id.in_(bindparam("devices", expanding=True))
-_SEEN = update(_DEVICES).where(_SOME).values(last_seen_at=bindparam("seen"))
+_LISTED = {
+    "sqlite": "json_each(:devices)",
+    "postgresql": "json_array_elements_text(CAST(:devices AS json))",
+}
+_SEEN = """
+    INSERT INTO seen (device_id, at) SELECT CAST(value AS bigint), CAST(:at AS bigint) FROM {} WHERE true
+    ON CONFLICT (device_id) DO UPDATE SET at = excluded.at
+"""
 _ONE = _DEVICES.c.id == bindparam("device")
 _SAID = update(_DEVICES).where(_ONE).values(inventory=bindparam("said"))
 
@@ -73,9 +80,10 @@ class Presence:
         """One statement for all that were seen in the same second."""
         async with self._db.write() as session:
             connection = await session.connection()
+            statement = text(_SEEN.format(_LISTED[connection.dialect.name]))
             for at in sorted(set(seen.values())):
-                devices = [device_id for device_id, when in seen.items() if when == at]
-                await connection.execute(_SEEN, {"devices": devices, "seen": at})
+                devices = sorted(device_id for device_id, when in seen.items() if when == at)
+                await connection.execute(statement, {"devices": json.dumps(devices), "at": at})
 
     async def _write_inventory(self, session: AsyncSession, said: dict[int, Said]) -> list[Device]:
         """Also moves devices between groups whose rules ask for inventory; those that may have moved."""

@@ -53,8 +53,7 @@ async def visible(session: AsyncSession, caller: Caller) -> list[Product]:
 @router.post("", status_code=201)
 async def create_product(cloud: Cloud, caller: Manager, given: ProductIn) -> ProductSecret:
     """Makes a product, its secret and its signing key."""
-    if caller.product_id is not None:
-        raise refuse("NOT_ALLOWED", "the token is for one product")
+    caller.must_be_for_all()
     pk = given.pk or "p" + secrets.token_hex(5)
     ps = secrets.token_bytes(32)
     async with cloud.db.write() as session:
@@ -105,7 +104,7 @@ async def change_product(cloud: Cloud, caller: Manager, pk: Name, change: Produc
         return _out(product, await keys.current_key(session, product.id))
 
 
-@router.get("/{pk}/secret")
+@router.get("/{pk}/secret", tags=["secrets"])
 async def show_product_secret(cloud: Cloud, caller: Owner, pk: Name) -> ProductSecret:
     """The product secret, for the factory: whoever has it can register devices."""
     async with cloud.db.write() as session:

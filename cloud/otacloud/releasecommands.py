@@ -1,5 +1,6 @@
 """Commands about releases and rollouts."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,13 +9,15 @@ from otaboards import console
 
 from otacloud import schemas
 from otacloud.client import Client
-from otacloud.commands import Board, Pk, bars, calls
+from otacloud.commands import Again, Board, Pk, Shown, bars, calls, looked_at
 
 release = typer.Typer(help="Releases of a product and their packages.", no_args_is_help=True)
 rollout = typer.Typer(help="Rollouts: a release goes to devices.", no_args_is_help=True)
 
+TIMES = ["%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%d"]
 Number = Annotated[int, typer.Argument(help="Number of the rollout.")]
 Watch = Annotated[bool, typer.Option("--watch", help="Until it is done or stopped.")]
+WatchJobs = Annotated[bool, typer.Option("--watch", help="Until its packages are made.")]
 
 
 @calls(release, "upload")
@@ -26,11 +29,11 @@ def release_upload(
     board: Annotated[str | None, typer.Option(help="Board id; left out: the product's.")] = None,
     notes: Annotated[str, typer.Option(help="What is new.")] = "",
     channel: Annotated[str, typer.Option(help="Others than stable go to groups only.")] = "stable",
-    wait: Annotated[bool, typer.Option("--wait", help="Until its packages are made.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", "--wait", help="Until its packages are made.")] = False,
 ) -> schemas.ReleaseOut:
     """Upload an image as a release; the service makes the packages.
 
-    Example: driblet release upload build/firmware.bin -p thermostat -v 1.2.0 --wait
+    Example: driblet release upload build/firmware.bin -p thermostat -v 1.2.0 --watch
     """
     with bars() as drawn:
         sending = drawn.add_task("upload", total=None)
@@ -39,12 +42,16 @@ def release_upload(
             drawn.update(sending, completed=at, total=end)
 
         made = cloud.upload_release(pk, version, image, board, notes, told, channel)
-        making = drawn.add_task("packages", total=len(made.jobs), visible=wait)
-        for now in cloud.watch_release(pk, version, made.board) if wait else ():
+    return _watch_jobs(cloud, pk, made) if watch else made
+
+
+def _watch_jobs(cloud: Client, pk: str, shown: schemas.ReleaseOut) -> schemas.ReleaseOut:
+    with bars() as drawn:
+        making = drawn.add_task("packages", total=len(shown.jobs))
+        for now in cloud.watch_release(pk, shown.version, shown.board):
             ended = sum(job.state in ("done", "failed") for job in now.jobs)
             drawn.update(making, completed=ended, total=len(now.jobs))
-            made = now
-    return made
+    return now
 
 
 @calls(release, "show")
@@ -53,29 +60,23 @@ def release_show(
     version: Annotated[str, typer.Argument(help="Version.")],
     pk: Pk,
     board: Board = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Until its packages are made.")] = False,
+    watch: WatchJobs = False,
 ) -> schemas.ReleaseOut:
     """Show a release and how far its packages are.
 
     Example: driblet release show 1.2.0 --product thermostat --watch
     """
     shown = cloud.release(pk, version, board)
-    with bars() as drawn:
-        making = drawn.add_task("packages", total=len(shown.jobs), visible=watch)
-        for now in cloud.watch_release(pk, version, shown.board) if watch else ():
-            ended = sum(job.state in ("done", "failed") for job in now.jobs)
-            drawn.update(making, completed=ended, total=len(now.jobs))
-            shown = now
-    return shown
+    return _watch_jobs(cloud, pk, shown) if watch else shown
 
 
 @calls(release, "list")
-def release_list(cloud: Client, pk: Pk) -> schemas.ReleaseList:
+def release_list(cloud: Client, pk: Pk, watch: Again = False) -> Shown[schemas.ReleaseList]:
     """List releases, newest first.
 
     Example: driblet release list --product thermostat
     """
-    return schemas.ReleaseList(releases=cloud.releases(pk))
+    return looked_at(lambda cloud: schemas.ReleaseList(releases=cloud.releases(pk)), cloud, watch)
 
 
 @calls(release, "change")
@@ -108,13 +109,17 @@ def release_fit(
 
 @calls(release, "retry")
 def release_retry(
-    cloud: Client, version: Annotated[str, typer.Argument(help="Version.")], pk: Pk
+    cloud: Client,
+    version: Annotated[str, typer.Argument(help="Version.")],
+    pk: Pk,
+    watch: WatchJobs = False,
 ) -> schemas.ReleaseOut:
     """Make its failed packages once more.
 
-    Example: driblet release retry 1.2.0 --product thermostat
+    Example: driblet release retry 1.2.0 --product thermostat --watch
     """
-    return cloud.retry_release(pk, version)
+    shown = cloud.retry_release(pk, version)
+    return _watch_jobs(cloud, pk, shown) if watch else shown
 
 
 @calls(release, "reissue")
@@ -124,12 +129,14 @@ def release_reissue(
     new_version: Annotated[str, typer.Argument(help="What it is called now.")],
     pk: Pk,
     board: Board = None,
+    watch: WatchJobs = False,
 ) -> schemas.ReleaseOut:
     """Release an image once more with a newer seq, so that boards go back to it.
 
-    Example: driblet release reissue 1.0.0 1.0.0-again --product thermostat
+    Example: driblet release reissue 1.0.0 1.0.0-again --product thermostat --watch
     """
-    return cloud.reissue_release(pk, version, new_version, board)
+    made = cloud.reissue_release(pk, version, new_version, board)
+    return _watch_jobs(cloud, pk, made) if watch else made
 
 
 @calls(rollout, "create")
@@ -143,10 +150,16 @@ def rollout_create(
     canary: Annotated[int, typer.Option(min=0, help="Boards that must confirm first.")] = 1,
     phase: Annotated[
         list[str] | None,
-        typer.Option(help="Instead of a canary: 1%:3600 (percent, or boards; soak seconds)."),
+        typer.Option(help="Instead of a canary: 1%:3600:95 (percent, or boards; soak s; % that confirm)."),
     ] = None,
     parallel: Annotated[int, typer.Option(min=0, help="Boards under way at once; 0: any number.")] = 0,
+    per_minute: Annotated[int, typer.Option(min=0, help="Offers in a minute; 0: any number.")] = 0,
+    start_at: Annotated[
+        datetime | None, typer.Option(formats=TIMES, help="Not before this time, UTC.", show_default=False)
+    ] = None,
+    window: Annotated[str | None, typer.Option(help="Only at this time of day, UTC: 22:00-05:30.")] = None,
     stop_after_failures: Annotated[int, typer.Option(min=0, help="0: never stops by itself.")] = 1,
+    stop_at_percent: Annotated[float, typer.Option(min=0, max=100, help="The same, in % of all.")] = 0,
     retry_after: Annotated[int, typer.Option(min=0, help="Seconds until a board is asked again.")] = 300,
     user_applies: Annotated[bool, typer.Option("--user-applies", help="Asks boards' users first.")] = False,
     draft: Annotated[bool, typer.Option("--draft", help="Do not start yet.")] = False,
@@ -159,24 +172,40 @@ def rollout_create(
         driblet rollout create -p thermostat -v 1.2.0 --canary 3 --watch
 
         driblet rollout create -p thermostat -v 1.2.0 --phase 1%:3600 --phase 10%:3600
+
+        driblet rollout create -p thermostat -v 1.2.0 --window 22:00-05:30 --per-minute 50
     """
     fields = {
         **{"version": version, "board": board, "devices": device or None, "group": group, "canary": canary},
         **{"phases": [_phase(text) for text in phase or []], "draft": draft, "user_applies": user_applies},
         **{"parallel": parallel, "stop_after_failures": stop_after_failures, "retry_after": retry_after},
+        **{"per_minute": per_minute, "stop_at_percent": stop_at_percent, "window": _window(window)},
+        "start_at": int(start_at.replace(tzinfo=UTC).timestamp()) if start_at else 0,
     }
     made = cloud.create_rollout(pk, schemas.RolloutIn.model_validate(fields))
     return _watch(cloud, pk, made.id) if watch else made
 
 
 def _phase(text: str) -> dict[str, Any]:
-    """`5%:3600` or `20:60`: percent or number of boards, and how long to wait after its success."""
-    size, _, soak = text.partition(":")
+    """`5%:3600:95` or `20:60`: percent or number of boards; seconds after success; percent that is one."""
+    size, _, rest = text.partition(":")
+    soak, _, success = rest.partition(":")
     try:
         share = {"percent": float(size[:-1])} if size.endswith("%") else {"count": int(size)}
-        return {**share, "soak": int(soak or 0)}
+        return {**share, "soak": int(soak or 0), "success": float(success.removesuffix("%") or 100)}
     except ValueError:
-        raise typer.BadParameter(f"{text} is not like 5%:3600 or 20:60") from None
+        raise typer.BadParameter(f"{text} is not like 5%:3600, 20:60 or 10%:3600:95") from None
+
+
+def _window(text: str | None) -> tuple[int, int] | None:
+    """`22:00-05:30` as minutes of the day."""
+    if text is None:
+        return None
+    try:
+        begin, end = (datetime.strptime(each.strip(), "%H:%M") for each in text.split("-"))
+    except ValueError:
+        raise typer.BadParameter(f"{text} is not like 22:00-05:30") from None
+    return begin.hour * 60 + begin.minute, end.hour * 60 + end.minute
 
 
 @calls(rollout, "show")
@@ -189,12 +218,31 @@ def rollout_show(cloud: Client, rollout_id: Number, pk: Pk, watch: Watch = False
 
 
 @calls(rollout, "list")
-def rollout_list(cloud: Client, pk: Pk) -> schemas.RolloutList:
+def rollout_list(cloud: Client, pk: Pk, watch: Again = False) -> Shown[schemas.RolloutList]:
     """List rollouts, newest first.
 
-    Example: driblet rollout list --product thermostat
+    Example: driblet rollout list --product thermostat --watch
     """
-    return schemas.RolloutList(rollouts=cloud.rollouts(pk))
+    return looked_at(lambda cloud: schemas.RolloutList(rollouts=cloud.rollouts(pk)), cloud, watch)
+
+
+@calls(rollout, "boards")
+def rollout_boards(
+    cloud: Client,
+    rollout_id: Number,
+    pk: Pk,
+    state: Annotated[
+        str | None, typer.Option(help="waiting, offered, deferred, confirmed, failed or unneeded.")
+    ] = None,
+    offset: Annotated[int, typer.Option(min=0, help="How many to leave out.")] = 0,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="How many to show.")] = 100,
+    watch: Again = False,
+) -> Shown[schemas.TargetList]:
+    """Show where each board of a rollout stands, by name.
+
+    Example: driblet rollout boards 1 --product thermostat --state failed
+    """
+    return looked_at(lambda cloud: cloud.rollout_targets(pk, rollout_id, state, offset, limit), cloud, watch)
 
 
 def _watch(cloud: Client, pk: str, rollout_id: int) -> schemas.RolloutDetail:
@@ -218,39 +266,43 @@ def rollout_pause(cloud: Client, rollout_id: Number, pk: Pk) -> schemas.RolloutO
 
 
 @calls(rollout, "resume")
-def rollout_resume(cloud: Client, rollout_id: Number, pk: Pk) -> schemas.RolloutOut:
+def rollout_resume(cloud: Client, rollout_id: Number, pk: Pk, watch: Watch = False) -> schemas.RolloutOut:
     """Go on, also after it stopped by itself.
 
-    Example: driblet rollout resume 1 --product thermostat
+    Example: driblet rollout resume 1 --product thermostat --watch
     """
-    return cloud.move_rollout(pk, rollout_id, "resume")
+    moved = cloud.move_rollout(pk, rollout_id, "resume")
+    return _watch(cloud, pk, rollout_id) if watch else moved
 
 
 @calls(rollout, "start")
-def rollout_start(cloud: Client, rollout_id: Number, pk: Pk) -> schemas.RolloutOut:
+def rollout_start(cloud: Client, rollout_id: Number, pk: Pk, watch: Watch = False) -> schemas.RolloutOut:
     """Start a draft.
 
-    Example: driblet rollout start 1 --product thermostat
+    Example: driblet rollout start 1 --product thermostat --watch
     """
-    return cloud.move_rollout(pk, rollout_id, "start")
+    moved = cloud.move_rollout(pk, rollout_id, "start")
+    return _watch(cloud, pk, rollout_id) if watch else moved
 
 
 @calls(rollout, "approve")
-def rollout_approve(cloud: Client, rollout_id: Number, pk: Pk) -> schemas.RolloutOut:
+def rollout_approve(cloud: Client, rollout_id: Number, pk: Pk, watch: Watch = False) -> schemas.RolloutOut:
     """Agree to a draft that somebody else made.
 
-    Example: driblet rollout approve 1 --product thermostat
+    Example: driblet rollout approve 1 --product thermostat --watch
     """
-    return cloud.move_rollout(pk, rollout_id, "approve")
+    moved = cloud.move_rollout(pk, rollout_id, "approve")
+    return _watch(cloud, pk, rollout_id) if watch else moved
 
 
 @calls(rollout, "retry")
-def rollout_retry(cloud: Client, rollout_id: Number, pk: Pk) -> schemas.RolloutOut:
+def rollout_retry(cloud: Client, rollout_id: Number, pk: Pk, watch: Watch = False) -> schemas.RolloutOut:
     """Offer it once more to the boards that failed.
 
-    Example: driblet rollout retry 1 --product thermostat
+    Example: driblet rollout retry 1 --product thermostat --watch
     """
-    return cloud.move_rollout(pk, rollout_id, "retry")
+    moved = cloud.move_rollout(pk, rollout_id, "retry")
+    return _watch(cloud, pk, rollout_id) if watch else moved
 
 
 @calls(rollout, "stop")

@@ -23,6 +23,13 @@ ChannelKind = Literal["webhook", "email"]
 AlarmKind = Literal["device.reverted", "device.silent", "rollout.stopped", "job.failed"]
 DeliveryState = Literal["queued", "done", "failed"]
 Role = Literal["viewer", "operator", "manager", "owner"]
+# What a token may be held to: the tag of a call, and whether it only looks. To write is to read too.
+Scope = Annotated[
+    str,
+    Field(
+        pattern=r"^(alarms|audit|devices|groups|products|releases|rollouts|secrets|tokens|users):(read|write)$"
+    ),
+]
 Password = Annotated[SecretStr, Field(min_length=10, max_length=128)]
 
 
@@ -60,6 +67,11 @@ class TokenIn(BaseModel):
     name: Name
     role: Role
     product: Name | None = Field(None, description="Only for this product; left out: for all.")
+    scopes: list[Scope] = Field(
+        [],
+        max_length=20,
+        description="Only these: releases:write, rollouts:read ...; none: all that its role may.",
+    )
 
 
 class TokenOut(BaseModel):
@@ -67,6 +79,7 @@ class TokenOut(BaseModel):
     name: str
     role: Role
     product: str | None
+    scopes: list[str]
     created_at: int
     revoked_at: int | None
 
@@ -461,6 +474,10 @@ class TargetOut(BaseModel):
     attempts: int
     updated_at: int
     error: Problem | None
+
+
+class TargetList(BaseModel):
+    targets: list[TargetOut]
 
 
 class RolloutOut(BaseModel):

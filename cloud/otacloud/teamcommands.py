@@ -79,12 +79,18 @@ def token_create(
     name: Annotated[str, typer.Argument(help="What it is for.")],
     role: Annotated[str, typer.Option(help="viewer, operator, manager or owner.")] = "viewer",
     product: Annotated[str | None, typer.Option("--product", "-p", help="Only for this product.")] = None,
+    scope: Annotated[
+        list[str] | None, typer.Option(help="Only this, like releases:write; may be repeated.")
+    ] = None,
 ) -> schemas.TokenSecret:
     """Make a token for a program, shown this once.
 
-    Example: driblet token create ci --role manager --product thermostat
+    A scope is what a call is about (products, devices, groups, releases, rollouts,
+    alarms, users, tokens, audit, secrets) and read or write.
+
+    Example: driblet token create ci --role manager -p thermostat --scope releases:write
     """
-    fields = {"name": name, "role": role, "product": product}
+    fields = {"name": name, "role": role, "product": product, "scopes": scope or []}
     return cloud.create_token(schemas.TokenIn.model_validate(fields))
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from otacloud import audit
-from otacloud.auth import Caller, Owner, Viewer
+from otacloud.auth import AnyCaller, Caller, Owner
 from otacloud.errors import refuse
 from otacloud.models import Tenant, User
 from otacloud.schemas import Me, Name, UserChange, UserIn, UserList, UserOut
@@ -54,7 +54,7 @@ async def find_user(session: AsyncSession, caller: Caller, name: str) -> User:
 
 
 @router.get("/me")
-async def show_me(cloud: Cloud, caller: Viewer) -> Me:
+async def show_me(cloud: Cloud, caller: AnyCaller) -> Me:
     """Whom the token stands for."""
     async with cloud.db.read() as session:
         tenant = await session.get_one(Tenant, caller.tenant_id)
@@ -64,6 +64,7 @@ async def show_me(cloud: Cloud, caller: Viewer) -> Me:
 @router.get("/users")
 async def list_users(cloud: Cloud, caller: Owner) -> UserList:
     """The people of the team."""
+    caller.must_be_for_all()
     async with cloud.db.read() as session:
         rows = await session.scalars(
             select(User).where(User.tenant_id == caller.tenant_id).order_by(User.name)
@@ -80,6 +81,7 @@ def _out(user: User) -> UserOut:
 @router.post("/users", status_code=201)
 async def create_user(cloud: Cloud, caller: Owner, given: UserIn) -> UserOut:
     """Adds a person to the team."""
+    caller.must_be_for_all()
     hashed = await run_in_threadpool(_hasher.hash, given.password.get_secret_value())
     async with cloud.db.write() as session:
         if await session.scalar(select(User.id).where(User.name == given.name)) is not None:
@@ -101,6 +103,7 @@ async def change_user(
     cloud: Cloud, caller: Owner, name: Annotated[Name, Path()], change: UserChange
 ) -> UserOut:
     """Sets what is given. A new password, and being disabled, end the person's sessions."""
+    caller.must_be_for_all()
     password = change.password.get_secret_value() if change.password else None
     hashed = await run_in_threadpool(_hasher.hash, password) if password else None
     async with cloud.db.write() as session:

@@ -91,7 +91,8 @@ def _(found: schemas.UserList) -> None:
 @show.register
 def _(token: schemas.TokenOut) -> None:
     state = f"revoked {moment(token.revoked_at)}" if token.revoked_at else "in force"
-    say(f"{token.id} {token.name}: {token.role} of {token.product or 'all products'}, {state}")
+    held = f" only for {', '.join(token.scopes)}," if token.scopes else ""
+    say(f"{token.id} {token.name}: {token.role} of {token.product or 'all products'},{held} {state}")
 
 
 @show.register
@@ -214,6 +215,15 @@ def _(r: schemas.RolloutDetail) -> None:
         say(f"  {failed.dn}:")
         if failed.error:
             say_problem(failed.error, "    ")
+
+
+@show.register
+def _(found: schemas.TargetList) -> None:
+    table = _table("device", "state", "tries", "error", "since (UTC)")
+    for t in found.targets:
+        at = moment(t.updated_at).removesuffix(" UTC")
+        table.add_row(t.dn, t.state, str(t.attempts), t.error.name if t.error else "", at)
+    console.out.print(table)
 
 
 @show.register

@@ -4,7 +4,6 @@
 """
 
 import asyncio
-import contextlib
 import hashlib
 import json
 import os
@@ -18,9 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-import httpx
-
 from tests.cloud.kit import Board, image
+from tests.cloud.wire import Wire
 
 OUT = Path(__file__).resolve().parents[2] / "docs" / "benchmarks" / "fleet.json"
 PK = "/products/thermostat"
@@ -39,14 +37,12 @@ class Fleet:
     accepted: dict[str, list[int]] = field(default_factory=dict)
     interrupted: int = 0
 
-    async def insist(self, board: Board, act: Callable[[], Awaitable[T]]) -> T:
+    async def insist(self, act: Callable[[], Awaitable[T]]) -> T:
         """Does `act` until the service answers it, as a board on a bad network does."""
         while True:
             try:
                 return await act()
-            except (httpx.TransportError, RuntimeError) as problem:
-                if isinstance(problem, RuntimeError) and not board.http.is_closed:
-                    raise
+            except (OSError, EOFError):
                 self.interrupted += 1
                 await asyncio.sleep(0.2 + random.random())
 
@@ -54,38 +50,38 @@ class Fleet:
         """Polls until it runs the new image and the service has taken its last report."""
         await asyncio.sleep(random.random() * self.interval)
         while board.says["image_sha256"] != self.new:
-            update = (await self.insist(board, board.poll))["update"]
+            update = (await self.insist(board.poll))["update"]
             if update:
                 await self.update(board, update)
             else:
                 await asyncio.sleep(self.interval * random.uniform(0.8, 1.2))
 
     async def update(self, board: Board, update: dict[str, Any]) -> None:
-        data = await self.insist(board, lambda: board.http.get(update["url"]))
+        data = await self.insist(lambda: board.http.get(update["url"]))
         assert f'"{hashlib.sha256(data.content).hexdigest()}"' == update["etag"]
         for state in STATES:
             if state == "confirmed":
-                await self.insist(board, lambda: board.poll(image_sha256=self.new, state="pending-verify"))
+                await self.insist(lambda: board.poll(image_sha256=self.new, state="pending-verify"))
             told = board.new_report(update, state, step=100 if state == "confirmed" else 50)
-            ids = await self.insist(board, lambda told=told: board.report(told))
+            ids = await self.insist(lambda told=told: board.report(told))
             self.accepted.setdefault(board.dn, []).extend(ids)
         board.says |= {"image_sha256": self.new, "version": "1.1.0", "seq": self.seq}
 
 
 async def join(service: Any, count: int, old: str) -> list[Board]:
     """Boards from a factory's list, each with a secret of its own, logged in."""
-    boards = [Board(service.http, "thermostat", f"board-{n:04}", os.urandom(32)) for n in range(count)]
+    url = str(service.http.base_url)
+    wires = [Wire(url, f"10.0.{n >> 8}.{n & 255}") for n in range(count)]  # each from an address of its own
+    boards = [Board(wire, "thermostat", f"board-{n:04}", os.urandom(32)) for n, wire in enumerate(wires)]
     rows = "".join(f"{board.dn},{board.ds.hex()}\n" for board in boards)
     await service.call("POST", f"{PK}/devices/import", content=f"dn,ds\n{rows}")
     turn = asyncio.Semaphore(32)
 
     async def come(board: Board) -> None:
         board.says |= {"image_sha256": old, "seq": 1}
-        while not board.token:
-            with contextlib.suppress(httpx.TransportError):  # a connection that was idle for too long
-                async with turn:
-                    assert (await board.login()).status_code == 200
-                    await board.poll()
+        async with turn:
+            assert (await board.login()).status_code == 200
+            await board.poll()
 
     await asyncio.gather(*(come(board) for board in boards))
     return boards
@@ -127,11 +123,12 @@ async def story(folder: Path, count: int, interval: float, kill: bool) -> dict[s
         await first.call("POST", "/products", json={"pk": "thermostat"})
         old = await release(first, "1.0.0", image(b"old", 65_536))
         say(f"{count} boards come in")
+        joined = time.monotonic()
         boards = await join(first, count, old["image_sha256"])
         new = await release(first, "1.1.0", image(b"new", 65_536))
         fleet = Fleet(boards, new["image_sha256"], new["seq"], interval)
         started = time.monotonic()
-        say("the rollout starts")
+        say(f"the rollout starts, {time.monotonic() - joined:.0f} s later")
         body = {"version": "1.1.0", "phases": [{"percent": 1}, {"percent": 10}]}
         await first.call("POST", f"{PK}/rollouts", json=body)
         living = [asyncio.create_task(fleet.live(board)) for board in boards]
@@ -140,9 +137,8 @@ async def story(folder: Path, count: int, interval: float, kill: bool) -> dict[s
             return await end(first, fleet, living, started, None)
         say(f"SIGKILL after {killed_at} confirmed, {time.monotonic() - started:.0f} s")
         await first.end(signal.SIGKILL)
-    async with serving(folder, token) as second:
-        for board in boards:
-            board.http = second.http
+    async with serving(folder, token, "--port", str(first.http.base_url.port)) as second:
+        say("the service is back")
         return await end(second, fleet, living, started, killed_at)
 
 
@@ -154,13 +150,16 @@ async def wait_for(service: Any, living: list[asyncio.Task[None]], confirmed: in
         for task in living:
             if task.done():
                 task.result()
-        await asyncio.sleep(0.3)
+        say(f"{now} confirmed")
+        await asyncio.sleep(2)
 
 
 async def end(
     service: Any, fleet: Fleet, living: list[asyncio.Task[None]], started: float, killed_at: int | None
 ) -> dict[str, Any]:
+    watching = asyncio.create_task(wait_for(service, living, len(living)))
     await asyncio.gather(*living)
+    watching.cancel()
     took = time.monotonic() - started
     rollout = await service.call("GET", f"{PK}/rollouts/1")
     return {

@@ -18,6 +18,8 @@ from otacloud.settings import Settings
 from otaspec import image_file, mac
 from otaspec.image import LINUX_HOST
 
+from tests.cloud.wire import Answer, Wire
+
 START = 1_700_000_000
 
 
@@ -99,9 +101,9 @@ def image(fill: bytes = b"one", size: int = 4096, chip: int = LINUX_HOST) -> byt
 
 @dataclass
 class Board:
-    """The device side of PROTOCOL.md, over any httpx client."""
+    """The device side of PROTOCOL.md, over an httpx client or a wire of its own."""
 
-    http: httpx.AsyncClient
+    http: httpx.AsyncClient | Wire
     pk: str
     dn: str
     ds: bytes = b""
@@ -115,7 +117,7 @@ class Board:
     )
     last_id: int = 0
 
-    async def _handshake(self, call: str, secret: bytes) -> httpx.Response:
+    async def _handshake(self, call: str, secret: bytes) -> httpx.Response | Answer:
         names = {"pk": self.pk, "dn": self.dn}
         nonce = (await self.http.post("/v1/challenge", json=names)).json()["nonce"]
         mine = os.urandom(16)
@@ -124,13 +126,13 @@ class Board:
         body = {**names, "nonce": nonce, "device_nonce": mine.hex(), "mac": proof}
         return await self.http.post("/v1/" + call, json=body)
 
-    async def register(self, ps: bytes) -> httpx.Response:
+    async def register(self, ps: bytes) -> httpx.Response | Answer:
         answer = await self._handshake("register", ps)
         if answer.status_code == 200:
             self.ds = bytes.fromhex(answer.json()["ds"])
         return answer
 
-    async def login(self) -> httpx.Response:
+    async def login(self) -> httpx.Response | Answer:
         answer = await self._handshake("login", self.ds)
         if answer.status_code == 200:
             self.token = answer.json()["token"]
@@ -140,7 +142,7 @@ class Board:
     def bearer(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token}"}
 
-    async def try_poll(self, **change: Any) -> httpx.Response:
+    async def try_poll(self, **change: Any) -> httpx.Response | Answer:
         self.nonce = os.urandom(16)
         body = {"nonce": self.nonce.hex(), **self.says, **change}
         return await self.http.post("/v1/poll", json=body, headers=self.bearer)

@@ -39,6 +39,14 @@ def endpoints() -> Iterator[tuple[str, str]]:
 
 
 ALL = sorted(endpoints())
+SCOPE_OF = {
+    (method.upper(), path): f"{called['tags'][-1]}:{'read' if method == 'get' else 'write'}"
+    for path, calls in docs.schema()["paths"].items()
+    for method, called in calls.items()
+}
+AREAS = ["alarms", "audit", "devices", "groups", "products", "releases", "rollouts", "secrets"]
+AREAS += ["tokens", "users"]
+EVERY_SCOPE = [f"{area}:{verb}" for area in AREAS for verb in ("read", "write")]
 
 
 async def call(service: Service, method: str, path: str, token: str | None) -> int:
@@ -117,9 +125,76 @@ async def test_a_token_for_one_product_sees_no_other(full: Service) -> None:
     for method, path in ALL:
         if "{pk}" in path:
             assert await call(full, method, path, made["token"]) == 404, (method, path)
+        elif path.startswith(("/api/v1/users", "/api/v1/tokens", "/api/v1/audit", "/api/v1/channels")):
+            # Else an owner's token for one product would make itself one for all.
+            assert await call(full, method, path, made["token"]) == 403, (method, path)
     assert await call(full, "POST", "/api/v1/products", made["token"]) == 403
     listed = await full.http.get("/api/v1/products", headers={"Authorization": f"Bearer {made['token']}"})
     assert [p["pk"] for p in listed.json()] == ["camera"]
+
+
+def test_each_call_has_a_scope_that_tokens_can_have() -> None:
+    assert [p for p in ALL if p[1] != "/api/v1/me" and SCOPE_OF[p] not in EVERY_SCOPE] == []
+
+
+async def test_a_token_with_scopes_may_nothing_else(full: Service) -> None:
+    held = {"name": "ci", "role": "owner", "scopes": ["releases:write", "rollouts:read"]}
+    made = await full.call("POST", "/tokens", 201, json=held)
+    assert made["scopes"] == ["releases:write", "rollouts:read"]
+    within = {"releases:read", "releases:write", "rollouts:read"}
+    for method, path in ALL:
+        status = await call(full, method, path, made["token"])
+        free = path == "/api/v1/me" or SCOPE_OF[method, path] in within
+        assert (status != 403) == free, (method, path, status)
+
+
+async def test_a_token_makes_none_that_may_more(full: Service) -> None:
+    held = {"name": "maker", "role": "owner", "scopes": ["tokens:write", "devices:read"]}
+    token = (await full.call("POST", "/tokens", 201, json=held))["token"]
+    headers = {"Authorization": f"Bearer {token}"}
+
+    async def make(*scopes: str) -> int:
+        body = {"name": "made", "role": "viewer", "scopes": scopes}
+        return (await full.http.post("/api/v1/tokens", json=body, headers=headers)).status_code
+
+    assert await make("devices:read") == 201
+    assert [await make(), await make("devices:write"), await make("audit:read")] == [403, 403, 403]
+    assert await make("everything") == 400
+
+
+async def test_a_token_with_scopes_does_not_sign_in(full: Service) -> None:
+    held = {"name": "ci", "role": "owner", "scopes": ["releases:write"]}
+    token = (await full.call("POST", "/tokens", 201, json=held))["token"]
+    answer = await full.http.post("/sign-in", data={"secret": token})
+    assert "set-cookie" not in answer.headers
+    assert answer.status_code != 303
+
+
+async def test_another_tenants_names_in_a_body_are_not_there_either(full: Service) -> None:
+    """Groups, devices and products that are named in what is sent."""
+    token = await token_of(full, "owner", "rival")
+    headers = {"Authorization": f"Bearer {token}"}
+    rival = Service(full.cloud, full.http, token)
+    await rival.product("camera")
+    await rival.release("1.0.0", image(b"theirs"), pk="camera")
+    await rival.built("1.0.0", pk="camera")
+    made = "/api/v1/products/camera"
+    for path, body in (
+        ("/api/v1/tokens", {"name": "x", "role": "viewer", "product": "thermostat"}),
+        (f"{made}/devices", {"dn": "new", "group": "ada"}),
+        (f"{made}/rollouts", {"version": "1.0.0", "group": "ada"}),
+        (f"{made}/rollouts", {"version": "1.0.0", "devices": ["kitchen"]}),
+    ):
+        answer = await full.http.post(path, json=body, headers=headers)
+        assert answer.status_code == 404, (path, body, answer.text)
+    answer = await full.http.post(f"{made}/devices/import", content="dn,group\nnew,ada", headers=headers)
+    assert answer.status_code == 404
+
+
+async def test_a_report_about_another_devices_rollout_moves_nothing(full: Service) -> None:
+    board = await joined(full, await full.product("camera"), "cellar")
+    await board.report({"id": 1, "state": "confirmed", "rollout": 1, "seq": 1, "version": "1.0.0"})
+    assert (await full.call("GET", "/products/thermostat/rollouts/1"))["counts"]["confirmed"] == 0
 
 
 async def test_everything_that_changes_something_is_in_the_audit_log(full: Service) -> None:

@@ -72,9 +72,9 @@ def test_upload_tells_its_progress_and_waits(cloud: Client, file: Path) -> None:
 
 
 def test_refusals_are_errors_with_their_code(cloud: Client, file: Path, url: str) -> None:
-    cloud.create_device(PK, "twice")
+    cloud.create_device(PK, schemas.DeviceIn(dn="twice"))
     with pytest.raises(OtaError, match="NAME_EXISTS"):
-        cloud.create_device(PK, "twice")
+        cloud.create_device(PK, schemas.DeviceIn(dn="twice"))
     with pytest.raises(OtaError, match="NOT_FOUND"):
         cloud.device(PK, "nobody")
     with pytest.raises(OtaError, match="FILE_UNREADABLE"):
@@ -156,6 +156,54 @@ def test_every_noun_can_be_listed_and_changed(url: str, tmp_path: Path) -> None:
     assert run(url, "alarm", "list") == ""
     assert "token admin: owner" in run(url, "user", "whoami")
     assert "0 of 0" in run(url, "device", "list", *here, "--access", "pending")
+
+
+def test_a_rollout_with_all_its_bounds(url: str, tmp_path: Path) -> None:
+    path = tmp_path / "image.bin"
+    path.write_bytes(image(b"four"))
+    here = ("-p", "pump")
+    run(url, "product", "create", "--pk", "pump")
+    run(url, "device", "create", "cellar", *here, "--tag", "eu")
+    run(url, "release", "upload", str(path), *here, "-v", "4.0.0", "--watch")
+    bounds = ("--phase", "10%:3600:95", "--per-minute", "50", "--stop-at-percent", "2.5")
+    when = ("--window", "22:00-05:30", "--start-at", "2030-01-02T03:04")
+    made = json.loads(run(url, "rollout", "create", *here, "-v", "4.0.0", *bounds, *when, "--json"))
+    assert made["phases"] == [{"count": 0, "percent": 10, "success": 95, "soak": 3600}]
+    assert (made["window"], made["start_at"]) == ([1320, 330], 1893553440)
+    assert (made["per_minute"], made["stop_at_percent"]) == (50, 2.5)
+    assert "cellar" in run(url, "rollout", "boards", str(made["id"]), *here, "--state", "waiting")
+    for wrong in (("--window", "late"), ("--phase", "10%:x")):
+        run(url, "rollout", "create", *here, "-v", "4.0.0", *wrong, status=2)
+
+
+def test_a_list_that_is_watched_comes_again_when_it_changes(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(url, "product", "create", "--pk", "meter")
+    looks = 0
+
+    def sleep(_seconds: float) -> None:
+        """Between two looks something happens, or nothing, or somebody presses Ctrl-C."""
+        nonlocal looks
+        looks += 1
+        if looks == 2:
+            with Client(url, TOKEN) as client:
+                client.create_device("meter", schemas.DeviceIn(dn="attic"))
+        if looks == 4:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("otacloud.commands.time.sleep", sleep)
+    words = ["device", "list", "-p", "meter", "--watch", "--server", url, "--token", TOKEN]
+    shown = CliRunner().invoke(cli, words).stdout
+    assert [line for line in shown.splitlines() if " of " in line] == ["0 of 0", "1 of 1"]
+
+
+def test_a_token_with_scopes(url: str) -> None:
+    made = json.loads(run(url, "token", "create", "narrow", "--scope", "rollouts:read", "--json"))
+    assert made["scopes"] == ["rollouts:read"]
+    assert "only for rollouts:read" in run(url, "token", "list")
+    with Client(url, made["token"]) as narrow, pytest.raises(OtaError, match="needs the scope devices:read"):
+        narrow.devices(PK)
 
 
 def test_watching_outlives_a_server_that_is_away(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

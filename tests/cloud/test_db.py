@@ -91,6 +91,8 @@ async def test_rows_survive_the_way_up_and_down(tmp_path: Path) -> None:
     await database.migrate("0001")
     with contextlib.closing(sqlite3.connect(path)) as rows:
         rows.executescript(ROWS)
+        rows.execute("UPDATE devices SET last_seen_at = 77")
+        rows.commit()
     await database.migrate()
     with contextlib.closing(sqlite3.connect(path)) as rows:
         phases, total, started = rows.execute("SELECT phases, total, started_at FROM rollouts").fetchone()
@@ -98,9 +100,11 @@ async def test_rows_survive_the_way_up_and_down(tmp_path: Path) -> None:
         assert (total, started) == (1, 7)
         assert rows.execute("SELECT tags, group_id FROM devices").fetchone() == ("[]", None)
         assert rows.execute("SELECT count(*) FROM targets").fetchone() == (1,)
+        assert rows.execute("SELECT * FROM seen").fetchall() == [(1, 77)]
     await database.migrate("0001")
     with contextlib.closing(sqlite3.connect(path)) as rows:
         assert rows.execute("SELECT state, attempts FROM targets").fetchone() == ("offered", 1)
+        assert rows.execute("SELECT last_seen_at FROM devices").fetchone() == (77,)
     await database.close()
 
 

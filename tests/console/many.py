@@ -22,12 +22,15 @@ def fill(database: Path | str, count: int, now: int) -> None:
             )
         rows = (_device(number, now) for number in range(count))
         connection.executemany(
-            "INSERT INTO devices (tenant_id, product_id, dn, tags, origin, access, generation, last_seen_at,"
+            "INSERT INTO devices (tenant_id, product_id, dn, tags, origin, access, generation,"
             " board, chip, version, image_sha256, slot, seq, agent, staging, ram, codecs, inventory, state,"
             " state_at, step, code, detail, last_report, created_at, ds_sealed)"
-            " VALUES (1, 1, ?, '[]', 'dynamic', 'approved', 1, ?, 'LINUX_HOST', 65280, ?, ?, 'ota_0', ?, 1,"
+            " VALUES (1, 1, ?, '[]', 'dynamic', 'approved', 1, 'LINUX_HOST', 65280, ?, ?, 'ota_0', ?, 1,"
             " 262144, 32768, '[0, 1, 2, 3]', ?, ?, ?, ?, ?, '', 1, ?, ?)",
             rows,
+        )
+        connection.execute(
+            "INSERT INTO seen SELECT id, state_at FROM devices WHERE product_id = 1 AND state_at IS NOT NULL"
         )
 
 
@@ -41,6 +44,6 @@ def _device(number: int, now: int) -> tuple[object, ...]:
     seen = now - number * 613 % 86_400
     image = f"{seq:064x}"
     return (
-        *(f"device-{number:06}", seen, version, image, seq, said, state, seen, step, code),
+        *(f"device-{number:06}", version, image, seq, said, state, seen, step, code),
         *(now - 86_400, bytes(92)),
     )

@@ -45,7 +45,10 @@ async def sign_in(cloud: Services, name: str, secret: str, response: Response) -
         user = await check_password(cloud, name, secret)
         start(cloud, users.caller_for(user), user.generation, response)
     else:
-        start(cloud, await caller_of(cloud, secret.strip()), 0, response)
+        caller = await caller_of(cloud, secret.strip())
+        if caller.scopes:
+            raise refuse("NOT_ALLOWED", "a token with scopes is for programs")
+        start(cloud, caller, 0, response)
 
 
 async def viewer_of(request: Request, cloud: Cloud) -> Caller:
