@@ -70,10 +70,37 @@ async def test_every_page_is_whole_escaped_and_runs_nothing_of_others(service: S
         assert page.rstrip().endswith("</html>"), path
         assert page.count("<h1") == 1, path
         assert "Thermo <stat>" not in page, path
-        assert "default-src 'none'" in answer.headers["content-security-policy"]
+        assert lets_in(answer.headers["content-security-policy"]) == {"'none'", "'self'"}, path
         assert not re.search(r' style=| onclick=|(?:src|href)="(?:https?:)?//', page), path
         identities = re.findall(r' id="([^"]+)"', page)
         assert len(identities) == len(set(identities)), path
+
+
+def lets_in(policy: str) -> set[str]:
+    """The sources that a content security policy names; the default must be none."""
+    rules = dict(rule.split(maxsplit=1) for rule in policy.split("; "))
+    assert rules["default-src"] == "'none'"
+    return {source for sources in rules.values() for source in sources.split()}
+
+
+async def test_what_a_page_loads_is_packed_and_kept(service: Service, board: Board) -> None:
+    page = await service.http.get(f"{AT}/devices", headers={"Accept-Encoding": "gzip"})
+    plain = await service.http.get(f"{AT}/devices", headers={"Accept-Encoding": "identity"})
+    assert (page.headers["content-encoding"], page.text) == ("gzip", plain.text)
+    files = re.findall(r'(?:src|href)="(/static/[^"]+)"', page.text)
+    assert len(files) >= 3
+    for file in files:
+        packed = await service.http.get(file, headers={"Accept-Encoding": "gzip"})
+        assert packed.headers["content-encoding"] == "gzip"
+        assert "immutable" in packed.headers["cache-control"]
+        plain = await service.http.get(file, headers={"Accept-Encoding": "identity"})
+        assert plain.content == packed.content
+        again = await service.http.get(file, headers={"If-None-Match": packed.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
+    other = await service.http.get("/static/style.css?v=of-yesterday")
+    assert other.headers["cache-control"] == "no-cache"
+    for path in ("/static/none.css", "/static/../pages.py", "/static/%2e%2e/pages.py"):
+        assert (await service.http.get(path)).status_code == 404
 
 
 async def test_of_another_tenants_product_there_is_no_page(service: Service, board: Board) -> None:

@@ -8,7 +8,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from otacloud import words
-from otacloud.console import charts, vendor
+from otacloud.console import charts, static, vendor
 
 HERE = Path(__file__).parent
 
@@ -22,7 +22,7 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
-    "Vary": "Accept",
+    "Vary": "Accept, Accept-Encoding",
 }
 
 
@@ -51,6 +51,7 @@ _environment.globals |= {
     "width": charts.width,
     "codec_name": charts.codec_name,
     "live_scripts": vendor.present,
+    "static": static.url,
 }
 
 

@@ -2,10 +2,8 @@
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import RedirectResponse, Response
-from starlette.staticfiles import StaticFiles
 
-from otacloud.console import alarms, devices, guide, home, product, releases, rollouts, team
-from otacloud.console.pages import HERE
+from otacloud.console import alarms, devices, guide, home, product, releases, rollouts, static, team
 from otacloud.console.session import SignInFirst, same_origin
 
 PAGES = (home, guide, devices, releases, rollouts, product, alarms, team)
@@ -15,7 +13,7 @@ def install(app: FastAPI) -> None:
     """Adds the pages to `app`. Nothing that changes anything is taken from another site."""
     for module in PAGES:
         app.include_router(module.router, dependencies=[Depends(same_origin)])
-    app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
+    app.include_router(static.router)
 
     @app.exception_handler(SignInFirst)
     async def on_sign_in_first(_request: Request, _problem: SignInFirst) -> Response:

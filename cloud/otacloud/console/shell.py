@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 
 from otacloud import products
 from otacloud.auth import Caller
-from otacloud.console import actions, queries
+from otacloud.console import actions, queries, static
 from otacloud.console.live import Load, Part, View, digest, stream
 from otacloud.console.pages import page
 from otacloud.console.session import SignedIn, SignInFirst, viewer_of
@@ -135,23 +135,29 @@ class PageRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def handled(request: Request) -> Response:
-            try:
-                response: Response = await handle(request)
-            except OtaError as problem:
-                return await _refusal(request, problem)
-            except RequestValidationError as problem:
-                first = problem.errors()[0]
-                where = ".".join(str(part) for part in first["loc"][1:])
-                return await _refusal(request, refuse("REQUEST_INVALID", f"{where}: {first['msg']}"))
-            except HTTPException as problem:
-                name = "REQUEST_TOO_LARGE" if problem.status_code == 413 else "REQUEST_INVALID"
-                return await _refusal(request, refuse(name, str(problem.detail)))
-            return response
+            response = await _answered(handle, request)
+            is_page = isinstance(response, HTMLResponse) and static.accepts_gzip(request)
+            return static.packed(response) if is_page else response
 
         return handled
 
 
-async def _refusal(request: Request, problem: OtaError) -> HTMLResponse:
+async def _answered(handle: Callable[[Request], Any], request: Request) -> Response:
+    try:
+        response: Response = await handle(request)
+    except OtaError as problem:
+        return _refusal(request, problem)
+    except RequestValidationError as problem:
+        first = problem.errors()[0]
+        where = ".".join(str(part) for part in first["loc"][1:])
+        return _refusal(request, refuse("REQUEST_INVALID", f"{where}: {first['msg']}"))
+    except HTTPException as problem:
+        name = "REQUEST_TOO_LARGE" if problem.status_code == 413 else "REQUEST_INVALID"
+        return _refusal(request, refuse(name, str(problem.detail)))
+    return response
+
+
+def _refusal(request: Request, problem: OtaError) -> HTMLResponse:
     status = STATUS.get(problem.name, 400)
     cause, remedy = REMEDIES[code(problem.name)]
     return page(

@@ -28,9 +28,9 @@ FILES = {
 
 @cache
 def present() -> list[str]:
-    """The scripts that a page loads: all of them, or none where htmx was never fetched."""
+    """The scripts that a page loads, below static/: all of them, or none where htmx was never fetched."""
     found = all((FOLDER / name).is_file() for name in FILES)
-    return [f"/static/vendor/{name}" for name in FILES] if found else []
+    return [f"vendor/{name}" for name in FILES] if found else []
 
 
 def take(wheel: Path) -> None:
