@@ -1,4 +1,4 @@
-"""What the story is played on: two people at their browsers, real boards, and what they do again and again."""
+"""What the story is played on: two people at their browsers, real boards, what they do again and again."""
 
 import asyncio
 import os

@@ -296,7 +296,9 @@ async def without_javascript(stage: Stage, pages: dict[str, str]) -> None:
     context = stage.owner.context
     assert context.browser is not None
     state = await context.storage_state()
-    plain = await new_context(context.browser, stage.client.server, storage_state=state, java_script_enabled=False)
+    plain = await new_context(
+        context.browser, stage.client.server, storage_state=state, java_script_enabled=False
+    )
     page = await plain.new_page()
     for name, path in pages.items():
         await page.goto(path)
