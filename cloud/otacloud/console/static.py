@@ -58,7 +58,8 @@ async def static_file(request: Request, name: str, v: str = "") -> Response:
     if request.headers.get("if-none-match") == headers["ETag"]:
         return Response(status_code=304, headers=headers)
     if accepts_gzip(request):
-        return Response(
+        packing = {**headers, "Content-Encoding": "gzip"}
+        return Response(file.packed, headers=packing, media_type=file.media_type)
             file.packed, headers={**headers, "Content-Encoding": "gzip"}, media_type=file.media_type
         )
     return Response(file.plain, headers=headers, media_type=file.media_type)
