@@ -60,8 +60,6 @@ async def static_file(request: Request, name: str, v: str = "") -> Response:
     if accepts_gzip(request):
         packing = {**headers, "Content-Encoding": "gzip"}
         return Response(file.packed, headers=packing, media_type=file.media_type)
-            file.packed, headers={**headers, "Content-Encoding": "gzip"}, media_type=file.media_type
-        )
     return Response(file.plain, headers=headers, media_type=file.media_type)
 
 
