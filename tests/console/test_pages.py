@@ -88,7 +88,7 @@ async def test_what_a_page_loads_is_packed_and_kept(service: Service, board: Boa
     plain = await service.http.get(f"{AT}/devices", headers={"Accept-Encoding": "identity"})
     assert (page.headers["content-encoding"], page.text) == ("gzip", plain.text)
     files = re.findall(r'(?:src|href)="(/static/[^"]+)"', page.text)
-    assert len(files) >= 3
+    assert len(files) == 3
     for file in files:
         packed = await service.http.get(file, headers={"Accept-Encoding": "gzip"})
         assert packed.headers["content-encoding"] == "gzip"
@@ -99,7 +99,7 @@ async def test_what_a_page_loads_is_packed_and_kept(service: Service, board: Boa
         assert (again.status_code, again.content) == (304, b"")
     other = await service.http.get("/static/style.css?v=of-yesterday")
     assert other.headers["cache-control"] == "no-cache"
-    for path in ("/static/none.css", "/static/../pages.py", "/static/%2e%2e/pages.py"):
+    for path in ("/static/none.css", "/static/../pages.py", "/static/%2e%2e%2fpages.py"):
         assert (await service.http.get(path)).status_code == 404
 
 

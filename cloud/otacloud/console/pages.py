@@ -8,7 +8,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from otacloud import words
-from otacloud.console import charts, static, vendor
+from otacloud.console import charts, static
 
 HERE = Path(__file__).parent
 
@@ -50,8 +50,8 @@ _environment.globals |= {
     "slices": charts.slices,
     "width": charts.width,
     "codec_name": charts.codec_name,
-    "live_scripts": vendor.present,
     "static": static.url,
+    "script": static.script,
 }
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from otacloud.console import vendor
+
 FOLDER = Path(__file__).parent / "static"
 TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 KEPT = "public, max-age=31536000, immutable"
@@ -26,24 +28,33 @@ class File:
     tag: str
 
     @classmethod
-    def of(cls, path: Path) -> "File":
-        data = path.read_bytes()
+    def of(cls, data: bytes, suffix: str) -> "File":
         tag = hashlib.sha256(data).hexdigest()[:12]
-        return cls(data, gzip.compress(data, 9, mtime=0), TYPES[path.suffix], tag)
+        return cls(data, gzip.compress(data, 9, mtime=0), TYPES[suffix], tag)
 
 
 @cache
 def files() -> dict[str, File]:
     """{name below static/: file}, as they were when the first page was made."""
-    found = (path for path in FOLDER.rglob("*") if path.suffix in TYPES)
-    return {path.relative_to(FOLDER).as_posix(): File.of(path) for path in found}
+    found = (path for path in FOLDER.glob("*") if path.suffix in TYPES)
+    made = {path.name: File.of(path.read_bytes(), path.suffix) for path in found}
+    if parts := vendor.present():
+        # One script: htmx looks at the page once, at its own start, when its extension must be there.
+        joined = [*(path.read_bytes() for path in parts), made["page.js"].plain]
+        made["live.js"] = File.of(b"\n;\n".join(joined), ".js")
+    return made
 
 
 def url(name: str) -> str:
     return f"/static/{name}?v={files()[name].tag}"
 
 
-@router.get("/static/{name:path}")
+def script(live: str) -> str:
+    """The script of a page; one that is `live` needs htmx, and does without where that was never fetched."""
+    return url("live.js" if live and "live.js" in files() else "page.js")
+
+
+@router.get("/static/{name}")
 async def static_file(request: Request, name: str, v: str = "") -> Response:
     """Kept for good where the address says which bytes it means; else asked for again each time."""
     file = files().get(name)

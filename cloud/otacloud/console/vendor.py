@@ -8,7 +8,6 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from functools import cache
 from pathlib import Path
 
 WHEEL = "django-htmx==1.29.0"  # its files are htmx's own; nothing of Django is installed
@@ -26,11 +25,10 @@ FILES = {
 }
 
 
-@cache
-def present() -> list[str]:
-    """The scripts that a page loads, below static/: all of them, or none where htmx was never fetched."""
-    found = all((FOLDER / name).is_file() for name in FILES)
-    return [f"vendor/{name}" for name in FILES] if found else []
+def present() -> list[Path]:
+    """The scripts, in their order: all of them, or none where htmx was never fetched."""
+    found = [FOLDER / name for name in FILES]
+    return found if all(path.is_file() for path in found) else []
 
 
 def take(wheel: Path) -> None:
@@ -55,5 +53,4 @@ def fetch() -> None:
 
 if __name__ == "__main__":
     fetch()
-    present.cache_clear()
-    sys.stdout.write(f"htmx is in {FOLDER.name}: {', '.join(present())}\n")
+    sys.stdout.write(f"htmx is in {FOLDER.name}: {', '.join(path.name for path in present())}\n")
