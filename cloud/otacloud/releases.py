@@ -74,7 +74,8 @@ async def _versions(session: AsyncSession, release: Release, hashes: list[str]) 
     query = select(Release.image_sha256, Release.version).where(
         Release.product_id == release.product_id, Release.image_sha256.in_(hashes)
     )
-    return {row[0]: row[1] for row in await session.execute(query)}
+    # An image that was released once more keeps its first name.
+    return {row[0]: row[1] for row in await session.execute(query.order_by(Release.seq.desc()))}
 
 
 def _job_out(job: Job, package: Package | None, names: dict[str, str]) -> JobOut:

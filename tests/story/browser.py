@@ -14,7 +14,7 @@ from playwright.async_api import Browser, BrowserContext, Page, Request, async_p
 
 from tests.story.pictures import Album
 
-PATIENCE = 180_000  # milliseconds that a step may take on a loaded machine
+PATIENCE = 300_000  # milliseconds that a step may take on a loaded machine, with a cold compile cache
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),

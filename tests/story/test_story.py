@@ -7,6 +7,7 @@ Every wait is for a state of a page.
 import asyncio
 import json
 import os
+import re
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -178,8 +179,7 @@ async def good_release(stage: Stage, good: cast.Play, link: Link) -> None:
 async def watch_bars(stage: Stage, link: Link) -> None:
     """Nobody reloads the page: what it shows of the boards moves by itself, to the end."""
     page = stage.owner
-    bar = page.locator('#rollout-boards progress:not([value="0"])')
-    await bar.first.wait_for()
+    await expect(page.locator("#rollout-boards progress")).to_have_attribute("value", re.compile("^[2-9].$"))
     link.rate = SLOW
     await stage.eyes.look("rollout-running", stage.here())
     await stage.eyes.look("overview-running", AT)

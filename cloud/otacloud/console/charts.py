@@ -186,7 +186,8 @@ class SlotView:
 def slots(
     rows: Sequence[Any], running: str | None, version: str | None, image: int, update: Mapping[str, Any]
 ) -> list[SlotView]:
-    """`update`: version, size, step and state of what goes on in the other slot; `backup`: what it held."""
+    """`update`: version, size, step and state of what goes on in the other slot; `backup` and `backup_size`:
+    what it holds while nothing does."""
     made = []
     for row in rows:
         if row.label == running:
@@ -196,6 +197,7 @@ def slots(
         writing = update["state"] in ("downloading", "applying", "verifying", "rebooting")
         role = "writing" if writing else "backup"
         named = update["version"] if writing else update["backup"]
-        share = width(update["size"], row.size) * update["step"] / 100 if writing else 0
-        made.append(SlotView(row.label, row.offset, row.size, role, named, round(share, 2), update["step"]))
+        written = update["size"] * update["step"] / 100 if writing else update["backup_size"]
+        share = width(written, row.size)
+        made.append(SlotView(row.label, row.offset, row.size, role, named, share, update["step"]))
     return made

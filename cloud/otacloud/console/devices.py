@@ -117,11 +117,10 @@ async def _slots(
     session: AsyncSession, device: Device, board: str | None, attempts: list[story.Attempt]
 ) -> story.Flash | None:
     running = await queries.release_of(session, device.product_id, device.image_sha256)
-    last = attempts[0] if attempts else None
-    target = await queries.release_named(session, device.product_id, last.version) if last else None
-    size = target.image_size if target else 0
-    base = await queries.base_version(session, device, last.rollout) if last else ""
-    return story.flash(device, board, running.image_size if running else 0, attempts, size, base)
+    base = await queries.base_version(session, device, attempts[0].rollout) if attempts else ""
+    named = (base, *(tried.version for tried in attempts[:5]))
+    sizes = await queries.image_sizes(session, device.product_id, named)
+    return story.flash(device, board, running.image_size if running else 0, attempts, sizes, base)
 
 
 # buttons

@@ -6,11 +6,11 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from otacloud import devices, groups, keys, products
+from otacloud import groups, keys, products
 from otacloud.console import actions, forms, queries, rolloutview
 from otacloud.console.live import Part, View
 from otacloud.console.shell import Here, PageRoute, to
-from otacloud.schemas import DeviceOut, GroupIn, Name, ProductChange
+from otacloud.schemas import GroupIn, Name, ProductChange
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 
@@ -20,11 +20,10 @@ async def approvals_page(here: Here) -> Response:
     async def load(session: AsyncSession) -> View:
         product = await here.product(session)
         drafts = await queries.rollout_rows(session, product.id, ("draft",))
-        pending = await queries.pending_devices(session, product.id)
         values = {
             "product": product,
             "drafts": [await rolloutview.detail(session, row, here.cloud.now()) for row in drafts],
-            "pending": [DeviceOut(**devices.out(here.cloud, device)) for device in pending],
+            "pending": await queries.pending_devices(session, product.id),
             "waits": await queries.waiting(session, product),
         }
         return await here.view(

@@ -1,7 +1,7 @@
 """What the pages ask the database beyond what the API gives: by index, however large the fleet."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -81,6 +81,7 @@ class Fleet:
     """How a product's devices stand, counted."""
 
     total: int = 0
+    approved: int = 0
     states: Counter[str] = field(default_factory=Counter)  # pending and revoked count as such
     versions: Counter[str] = field(default_factory=Counter)
     behind: Counter[int | None] = field(default_factory=Counter)  # days
@@ -95,6 +96,7 @@ async def count_fleet(session: AsyncSession, product_id: int, now: int) -> Fleet
     for access, state, version, seq, count in await session.execute(query):
         fleet.total += count
         fleet.states[state if access == "approved" else access] += count
+        fleet.approved += count if access == "approved" else 0
         if access == "approved" and version:
             fleet.versions[version] += count
             fleet.behind[ages.get(seq) if version != "0.0.0-example" else None] += count
@@ -253,9 +255,11 @@ async def group_names(session: AsyncSession, product_id: int, static: bool = Fal
     return list(await session.scalars(query.where(Group.rule.is_(None)) if static else query))
 
 
-async def release_named(session: AsyncSession, product_id: int, version: str) -> Release | None:
-    query = select(Release).where(Release.product_id == product_id, Release.version == version)
-    return await session.scalar(query.limit(1))
+async def image_sizes(session: AsyncSession, product_id: int, versions: Iterable[str]) -> dict[str, int]:
+    """{version: bytes} of those that are releases."""
+    mine = (Release.product_id == product_id, Release.version.in_(set(versions)))
+    rows = await session.execute(select(Release.version, Release.image_size).where(*mine))
+    return {row[0]: row[1] for row in rows}
 
 
 @dataclass(frozen=True)

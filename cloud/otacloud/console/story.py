@@ -1,6 +1,6 @@
 """What a device told, as attempts with their stages; and its flash as a picture. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,7 @@ from otacloud.console import charts
 from otacloud.models import Device
 from otacloud.schemas import Problem, ReportOut
 
+WENT_BACK = " (went back)"
 FINAL = ("confirmed", "reverted", "failed", "idle")
 
 
@@ -86,20 +87,27 @@ def flash(
     board: str | None,
     running_size: int,
     tries: Sequence[Attempt],
-    target_size: int,
+    sizes: Mapping[str, int],
     base: str,
 ) -> Flash | None:
-    """None for a board that is not known here. `base`: version that the last delta was made from."""
+    """None for a board that is not known here.
+
+    sizes: bytes of the images by version, as far as they are known. base: version that the last delta was
+    made from.
+    """
     try:
         kind = loader.load(board or "")
     except OtaError:
         return None
+    target = tries[0].version if tries else ""
+    held = backup_version(device, tries) or (base if base != device.version else "")
     update = {
         "state": device.state,
-        "version": tries[0].version if tries else "",
+        "version": target,
         "step": max(device.step, 0),
-        "size": target_size,
-        "backup": backup_version(device, tries) or (base if base != device.version else ""),
+        "size": sizes.get(target, 0),
+        "backup": held,
+        "backup_size": sizes.get(held.removesuffix(WENT_BACK), 0),
     }
     drawn = charts.slots(kind.slots, device.slot, device.version, running_size, update)
     rest = [f"{row.label} {row.size // 1024} KiB" for row in kind.rows if row not in kind.slots]
@@ -110,5 +118,5 @@ def backup_version(device: Device, tries: Sequence[Attempt]) -> str:
     """What the slot that does not run holds, as far as the reports tell."""
     for tried in tries:
         if tried.version != device.version and tried.state in ("confirmed", "reverted"):
-            return tried.version + (" (went back)" if tried.state == "reverted" else "")
+            return tried.version + (WENT_BACK if tried.state == "reverted" else "")
     return ""

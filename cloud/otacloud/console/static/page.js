@@ -44,5 +44,8 @@ addEventListener("keydown", (event) => {
   }
 });
 
+// On a phone the pages' names scroll sideways: the one that is open shall be seen.
+document.querySelector(".side [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
 setInterval(tellTimes, 5000);
 tellTimes();
