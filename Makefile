@@ -43,7 +43,7 @@ check: lint  ## the fast part: lint and the quick tests (<= 60 s)
 test: setup  ## the whole suite, power cuts at every operation included (<= 12 minutes on two cores)
 	$(BIN)/pytest -n 3 -m "not story and not mcu"
 
-story: setup  ## a browser and simulated boards: the whole story, docs/screenshots (<= 4 minutes)
+story: setup  ## a browser and simulated boards: the whole story, docs/screenshots (<= 4 minutes; UPDATE=1 its figures)
 	$(BIN)/pytest -n 0 -s -m story tests/story
 
 prove: setup  ## the long proof (<= 90 minutes, goes on where it was stopped): docs/reliability.md

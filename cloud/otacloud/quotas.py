@@ -61,7 +61,7 @@ class Quotas:
 
     def address(self, scope: Scope) -> HTTPException | None:
         """What to refuse a request with, by where it comes from: before anything else is known of it."""
-        path, client = scope["path"], scope["client"]
+        path, client = scope["path"], scope.get("client")
         if path == "/sign-in" and scope["method"] == "POST":
             meter, what = self._sign_ins, "sign-ins"
         elif path == "/v1/poll" or scope["method"] in ("GET", "HEAD"):
