@@ -9,7 +9,6 @@ import os
 # Of the contract, what no board needs: tools, and the bootloader's part.
 HOST_ONLY = (
     "boot.py",
-    "bundle.py",
     "hotstrip.py",
     "image_file.py",
     "ota_ops.py",

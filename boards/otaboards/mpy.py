@@ -14,7 +14,7 @@ from otaboards.folders import build_folder
 
 NATIVE_MODULES = "_hot"  # names that begin so are compiled to machine code: _hot.py, _hot_bsdiff.py
 # Of the contract, what no board needs: tools, the bootloader's part.
-_HOST = ("boot", "bundle", "hotstrip", "image_file", "ota_ops", "partition", "payload", "remedies")
+_HOST = ("boot", "hotstrip", "image_file", "ota_ops", "partition", "payload", "remedies")
 HOST_ONLY = tuple(f"otaspec/{name}.py" for name in _HOST)
 _DECORATOR = re.compile(r"^@micropython\.(viper|native|asm_\w+)\b.*$", re.MULTILINE)
 _TIMEOUT = 60  # seconds, for one module

@@ -14,6 +14,7 @@ SLICES = {
     "secure-boot": ("otaspec/signature",),
     "undo": ("otaagent/undo",),
     "mqtt": ("*/mqtt",),
+    "bundles": ("otaspec/bundle", "otaspec/components", "otaagent/bundles"),
     "first-contact": ("otaagent/clock",),
     "application": tuple("otaagent/" + name for name in ("updates", "policy", "localtime", "reset")),
 }

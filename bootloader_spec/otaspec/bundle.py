@@ -1,4 +1,4 @@
-"""The code bundle of a LINUX_HOST image: a tiny archive of files. PACKAGE.md section 6.
+"""A tiny archive of files: the code in a LINUX_HOST image, and an application's bundle (PACKAGE.md 6 and 7).
 
 Read with a function read(offset, buffer) that fills the buffer, as in image.py, so nothing holds the
 whole bundle. Built on the host, sorted by name, without times or rights: the same files, the same bytes.
@@ -6,15 +6,20 @@ whole bundle. Built on the host, sorted by name, without times or rights: the sa
 
 from struct import pack, unpack
 
-from .errors import InputError, code
+from .errors import OtaError, const, error
 from .image import DESC_SIZE, Image  # noqa: F401 - for the annotation
+
+_BUNDLE_INVALID = const(119)
+_IMAGE_INVALID = const(605)
 
 MAGIC = b"BNDL"
 VERSION = 1
 HEADER = 8
 MAX_FILES = 512
 MAX_NAME = 96
+RESERVED = ("otaagent", "otaspec")  # come from the image, never from an application's bundle
 
+_FILL = const(3)  # a segment of an image is filled up to a multiple of 4
 _BUFFER = 2048
 _PLAIN = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-."
 
@@ -34,7 +39,7 @@ def build(files: dict) -> bytes:
 def in_image(read: "callable", found: "Image") -> list:
     """`entries` of the bundle in a LINUX_HOST image: behind the app description in its one segment."""
     if len(found.segments) != 1 or found.segments[0][2] < DESC_SIZE + HEADER:
-        raise _bad("%d segments, not one that holds it" % len(found.segments))
+        raise _bad(_IMAGE_INVALID, "%d segments, not one that holds it" % len(found.segments))
     _, at, size = found.segments[0]
     return entries(read, at + DESC_SIZE, size - DESC_SIZE)
 
@@ -44,27 +49,44 @@ def entries(read: "callable", at: int, size: int) -> list:
 
     The whole structure is checked here, before a caller writes a single file. InputError IMAGE_INVALID.
     """
-    end = at + size
-    head = _take(read, at, HEADER, end)
-    version, _, count = unpack("<BBH", head[4:])
-    if head[:4] != MAGIC or version != VERSION or count > MAX_FILES:
-        raise _bad("begins %s" % bytes(head))
+    return list(_walk(read, at, at + size, _FILL, _IMAGE_INVALID))
+
+
+def files_of(read: "callable", size: int) -> object:
+    """Yields what entries lists, of an application's bundle of `size` bytes; BUNDLE_INVALID.
+
+    Whoever writes files goes through all of it once before.
+    """
+    for found in _walk(read, 0, size, 0, _BUNDLE_INVALID):
+        if found[0].split("/")[0].split(".")[0] in RESERVED:
+            raise _bad(_BUNDLE_INVALID, "%s belongs to the agent" % found[0])
+        yield found
+
+
+def _walk(read: "callable", at: int, end: int, fill: int, wrong: int) -> object:
+    """Entries; an error of number `wrong`. `fill`: bytes that may follow the last one."""
+    head = _take(read, at, HEADER, end, wrong)
+    version, reserved, count = unpack("<BBH", head[4:])
+    if head[:4] != MAGIC or version != VERSION or reserved or count > MAX_FILES:
+        raise _bad(wrong, "begins %s" % bytes(head))
     at += HEADER
-    found, last = [], ""
+    last = ""
     for _ in range(count):
-        length, width = unpack("<IB", _take(read, at, 5, end))
-        name = _name(_take(read, at + 5, width, end))
+        length, width = unpack("<IB", _take(read, at, 5, end, wrong))
+        raw = _take(read, at + 5, width, end, wrong)
+        name = _name(raw)
+        if not name:
+            raise _bad(wrong, "name %s" % bytes(raw[:24]))
         at += 5 + width
         if name <= last:
-            raise _bad("%s after %s" % (name, last))
+            raise _bad(wrong, "%s after %s" % (name, last))
         if length > end - at:
-            raise _bad("%s ends behind the bundle" % name)
-        found.append((name, at, length))
+            raise _bad(wrong, "%s ends behind the bundle" % name)
+        yield name, at, length
         last = name
         at += length
-    if end - at > 3:  # a segment is filled up to a multiple of 4
-        raise _bad("%d bytes after the last file" % (end - at))
-    return found
+    if end - at > fill:
+        raise _bad(wrong, "%d bytes after the last file" % (end - at))
 
 
 def extract(
@@ -81,22 +103,21 @@ def extract(
         write(piece)
 
 
-def _take(read: "callable", at: int, size: int, end: int) -> bytearray:
+def _take(read: "callable", at: int, size: int, end: int, wrong: int) -> bytearray:
     if at + size > end:
-        raise _bad("ends in the middle of an entry")
+        raise _bad(wrong, "ends in the middle of an entry")
     found = bytearray(size)
     read(at, found)
     return found
 
 
 def _name(raw: bytes) -> str:
+    """The name; empty where it is none."""
     try:
         name = bytes(raw).decode()
     except UnicodeError:
         name = ""
-    if not _is_safe(name):
-        raise _bad("name %s" % bytes(raw[:24]))
-    return name
+    return name if _is_safe(name) else ""
 
 
 def _is_safe(name: str) -> bool:
@@ -112,5 +133,5 @@ def _is_safe(name: str) -> bool:
     return True
 
 
-def _bad(evidence: str) -> InputError:
-    return InputError(code("IMAGE_INVALID"), "bundle: " + evidence)
+def _bad(wrong: int, evidence: str) -> OtaError:
+    return error(wrong, "bundle: " + evidence)

@@ -13,7 +13,19 @@ except ImportError:  # a small board: its log has numbers
 # Aliyun's coarse codes, reported beside ours: -1 the update, -2 the download, -3 the verification, -4 the
 # flash failed. By the hundreds, and what differs from them.
 _COARSE = (-3, -3, -2, -4, -1, -1, -1)
-_COARSE_OF = {407: -1, 410: -1, 601: -3, 602: -3, 603: -3, 604: -3, 605: -3, 606: -3, 607: -3, 609: -3}
+_COARSE_OF = {
+    214: -4,
+    407: -1,
+    410: -1,
+    601: -3,
+    602: -3,
+    603: -3,
+    604: -3,
+    605: -3,
+    606: -3,
+    607: -3,
+    609: -3,
+}
 
 
 def coarse(code: int) -> int:

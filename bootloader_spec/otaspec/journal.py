@@ -21,6 +21,7 @@ BLOCKED = 4
 FLOOR = 5
 KNOWN = 6
 KEYS = 7
+BUNDLES = 8
 
 # kind: (NVS key, most bytes of a blob)
 BLOBS = {
@@ -31,6 +32,7 @@ BLOBS = {
     FLOOR: ("floor", 32),
     KNOWN: ("known", 384),
     KEYS: ("keyset", 1984),
+    BUNDLES: ("bundles", 192),
 }
 
 # Phases of TRIAL.
@@ -89,11 +91,13 @@ FIELDS = {
         (12, "offline", int, 0, 255, 0),
         (13, "undo", bool, 0, 1, False),
         (14, "told", bool, 0, 1, False),
+        (15, "bundle", bytes, 0, 32, b""),
     ),
     BLOCKED: ((0, "images", list, 0, MAX_BLOCKED, ()),),
     FLOOR: ((0, "seq", int, 0, _U32, 0), (1, "key_set", int, 0, _U32, 0)),
     KNOWN: ((0, "images", list, 0, 2, ()),),
     KEYS: ((0, "set", bytes, 1, 1792, None), (1, "tables", list, 0, 2, ())),
+    BUNDLES: ((0, "images", list, 0, 2, ()), (1, "coming", bytes, 0, 32, b"")),
 }
 
 # What stands in the lists: one field, or an array of several.
@@ -102,6 +106,7 @@ ITEMS = {
     BLOCKED: ((bytes, 32, 32), (int, 0, _U32)),
     KNOWN: ((bytes, 32, 32), (int, 0, _U32), (str, 0, 64)),
     KEYS: ((bytes, 8, 8), (bytes, 32, 32)),
+    BUNDLES: ((bytes, 32, 32), (bytes, 0, 32)),
 }
 
 

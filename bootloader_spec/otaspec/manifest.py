@@ -3,6 +3,11 @@
 from . import cbor
 from .errors import const, error
 
+try:
+    from . import components
+except ImportError:
+    components = None  # firmware only
+
 _NEEDS_NEWER_AGENT = const(105)
 _MANIFEST_TOO_LARGE = const(106)
 _MANIFEST_INVALID = const(107)
@@ -88,7 +93,9 @@ class Manifest:
     secure_version = 0
     min_agent = 0
     not_after = 0  # never
-    components = ()
+    components = ()  # as they stand in the manifest; the bundle among them:
+    bundle_size = 0
+    bundle_sha256 = b""
     sbom = b""
     device = ""  # any
 
@@ -131,6 +138,10 @@ def decode(payload: bytes) -> Manifest:
         raise error(_NEEDS_NEWER_AGENT, "format %d" % data[0])
     manifest = Manifest()
     _read(_MANIFEST, data, "", manifest)
+    if manifest.components:
+        if not components:
+            raise error(_NEEDS_NEWER_AGENT, "components")
+        components.read(manifest, _read)
     _check_whole(manifest)
     return manifest
 
@@ -138,9 +149,9 @@ def decode(payload: bytes) -> Manifest:
 def encode(manifest: Manifest) -> bytes:
     """The payload of an envelope. Refuses what decode would refuse."""
     _check_whole(manifest)
-    data = _write(_MANIFEST, manifest, "")
-    _read(_MANIFEST, data, "", Manifest())
-    return cbor.encode(data)
+    data = cbor.encode(_write(_MANIFEST, manifest, ""))
+    decode(data)
+    return data
 
 
 def _invalid(why: str) -> None:
@@ -170,9 +181,6 @@ def _value(name: str, value: object, kind: type, least: int, most: int) -> objec
     if type(value) is not kind:
         _invalid(name + " has the wrong type")
     if kind is list:
-        # Further files under the same seq: this agent installs the firmware only.
-        if value:
-            raise error(_NEEDS_NEWER_AGENT, name)
         return value
     size = value if kind is int else len(value.encode() if kind is str else value)
     if not least <= size <= most:

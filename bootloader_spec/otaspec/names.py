@@ -24,6 +24,7 @@ TABLE = {
     116: "KEY_SET_INVALID",
     117: "KEY_SET_ROLLBACK",
     118: "PACKAGE_MAGIC_WRONG",
+    119: "BUNDLE_INVALID",
     # 2xx the target: a sound package that is not for this board, or not now
     201: "PRODUCT_WRONG",
     202: "BOARD_WRONG",
@@ -38,6 +39,7 @@ TABLE = {
     211: "RELEASE_BLOCKLISTED",
     212: "STAGING_TOO_SMALL",
     213: "NOTHING_TO_UNDO",
+    214: "BUNDLE_TOO_LARGE",
     # 3xx the network or the server
     301: "SERVER_UNREACHABLE",
     302: "SERVER_TIMEOUT",
@@ -63,6 +65,7 @@ TABLE = {
     408: "CONFIRM_FAILED",
     409: "OTADATA_UNSAFE",
     410: "REFUSED_BY_APPLICATION",
+    411: "FILE_SYSTEM_FAILED",
     # 5xx the new release, on trial
     501: "SELF_TEST_FAILED",
     502: "TRIAL_WATCHDOG",

@@ -78,6 +78,11 @@ REMEDIES = {
         "This file is not a package: it does not begin with DRB1.",
         "Give the file that `driblet diff` wrote. `driblet inspect FILE` says what you have.",
     ),
+    119: (
+        "The application's bundle is no archive as PACKAGE.md section 7 has it, or has a forbidden name.",
+        "Make it again with `driblet diff --bundle FOLDER`. Names are plain letters, and none begins with "
+        "otaagent or otaspec.",
+    ),
     201: (
         "The package belongs to another product.",
         "Check the product key in the board's settings, and the product that the release was uploaded to.",
@@ -130,6 +135,10 @@ REMEDIES = {
     213: (
         "The board no longer holds the image that an undo would bring back, or never confirmed it.",
         "Send the old release again as a new one: an ordinary update with the old image.",
+    ),
+    214: (
+        "The board's file system has no room for the bundle, which it needs twice while it unpacks.",
+        "Make the bundle smaller, or free room: the inventory's `stale` names files that are never used.",
     ),
     301: (
         "The server could not be reached.",
@@ -226,6 +235,10 @@ REMEDIES = {
     410: (
         "The application's own hook refused this release.",
         "The report says which hook and why. The board is not asked again until another release comes.",
+    ),
+    411: (
+        "The board's file system could not be written or read.",
+        "Look at its log. If it returns, format the file system; the application's own files are lost then.",
     ),
     501: (
         "The release's own self-test said no.",

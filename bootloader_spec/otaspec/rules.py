@@ -101,9 +101,11 @@ class Facts:
 
     def runs(self) -> str:
         """candidate: the image on trial. wrong: its slot, another image. home: anything else."""
-        t = self.trial
-        if self.phase() not in _OPEN or t["slot"] != self.running:
+        t, phase = self.trial, self.phase()
+        if phase not in _OPEN or t["slot"] != self.running:
             return "home"
+        if phase in _FAILED and t["slot"] == t["home_slot"]:
+            return "home"  # a trial in place: its image is the one to stay with
         return "candidate" if self._holds("") else "wrong"
 
     def entry(self) -> str:

@@ -79,7 +79,7 @@ def open_steps(head: bytes, keys: object) -> object:
     if key.product and key.product != manifest.product:
         raise error(_KEY_UNKNOWN, "a key of product " + key.product)
     manifest.digest = signed.digest
-    manifest.payload_offset = end
+    manifest.payload_offset = end + manifest.bundle_size
     yield manifest
 
 

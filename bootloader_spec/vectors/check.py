@@ -8,7 +8,7 @@ import json
 import sys
 
 import check_boot
-from otaspec import cbor, comb, keyset, mac, manifest, mqtt, p256, patch, rotation, verify
+from otaspec import bundle, cbor, comb, keyset, mac, manifest, mqtt, p256, patch, rotation, verify
 from otaspec.errors import OtaError
 
 unhex = bytes.fromhex
@@ -165,9 +165,26 @@ def check_patches(data):
         yield row["why"] + ": " + found, found == row["error"]
 
 
+def check_bundle(data):
+    def found(raw):
+        def read(at, buffer):
+            buffer[:] = raw[at : at + len(buffer)]
+
+        return [[name, at, size] for name, at, size in bundle.files_of(read, len(raw))]
+
+    for row in data["accept"]:
+        raw = unhex(row["bundle"])
+        yield row["bundle"][:40], found(raw) == row["files"]
+        files = {name: raw[at : at + size] for name, at, size in row["files"]}
+        yield "build", bundle.build(files) == raw
+    for row in data["refuse"]:
+        yield row["why"], outcome(found, unhex(row["bundle"])) == "BUNDLE_INVALID"
+
+
 CHECKS = {
     "address": check_patches,
     "bsdiff": check_patches,
+    "bundle": check_bundle,
     "cbor": check_cbor,
     "keyset": check_keyset,
     "mac": check_mac,

@@ -382,6 +382,17 @@ def patch_manifest() -> dict[int, Any]:
     return {0: 1, 1: 42, **texts, 4: 0, 6: image, 7: payload, 8: base}
 
 
+COMPONENT = {0: 1, 1: "app", 2: 300, 3: HEAD, -1: "ignored"}
+
+
+def bundle_manifest() -> dict[int, Any]:
+    """Nothing but another bundle for the image that runs."""
+    payload = {0: 0, 1: hashlib.sha256(b"").digest(), 2: 4, 3: {}, 4: 0}
+    data = patch_manifest() | {7: payload, 12: [dict(COMPONENT)]}
+    del data[8]
+    return data
+
+
 def plain_manifest() -> dict[int, Any]:
     payload = {0: 40000 - 32, 1: PAYLOAD, 2: 0, 3: {}, 4: 0, 5: 4096, 6: PAYLOAD * 10, 7: HEAD}
     texts = {2: "p", 3: "LINUX_HOST", 5: "2026-11 “blue”"}
@@ -400,6 +411,9 @@ def fields(data: dict[int, Any]) -> Row:
         row |= {"base_size": base[0], "base_sha256": base[1].hex()}
     names = {9: "secure_version", 10: "min_agent", 11: "not_after", 14: "sbom", 15: "device"}
     found = {name: data[key] for key, name in names.items() if key in data}
+    for component in data.get(12, ()):
+        names = {0: "bundle_kind", 1: "bundle_name", 2: "bundle_size", 3: "bundle_sha256"}
+        found |= {name: component[key] for key, name in names.items()}
     names = {5: "payload_chunk_size", 6: "payload_chunks", 7: "payload_head"}
     found |= {name: payload[key] for key, name in names.items() if key in payload}
     return row | {name: v.hex() if isinstance(v, bytes) else v for name, v in found.items()}
@@ -449,7 +463,16 @@ CHANGES: list[tuple[str, str, tuple[int, ...], Any]] = [
     ("secure_version as text", INVALID, (9,), "1"),
     ("not_after 0", INVALID, (11,), 0),
     ("components as a map", INVALID, (12,), {}),
-    ("a component", NEWER, (12,), [{0: 1}]),
+    ("two components", NEWER, (12,), [COMPONENT, COMPONENT]),
+    ("a component of kind 2", NEWER, (12, 0, 0), 2),
+    ("a component with a key 4", NEWER, (12, 0, 4), 1),
+    ("component as a number", INVALID, (12,), [1]),
+    ("component kind 0", INVALID, (12, 0, 0), 0),
+    ("component name empty", INVALID, (12, 0, 1), ""),
+    ("component size 0", INVALID, (12, 0, 2), 0),
+    ("component size 2^22 + 1", INVALID, (12, 0, 2), 2**22 + 1),
+    ("component hash of 20 bytes", INVALID, (12, 0, 3), bytes(20)),
+    *((f"component key {k} missing", INVALID, (12, 0, k), DROP) for k in range(4)),
     ("encrypted", NEWER, (13,), {0: 1}),
     ("encrypted, empty", NEWER, (13,), {}),
     ("sbom of 20 bytes", INVALID, (14,), bytes(20)),
@@ -463,7 +486,7 @@ CHANGES: list[tuple[str, str, tuple[int, ...], Any]] = [
 
 
 def changed(path: tuple[int, ...], value: Any) -> bytes:
-    data = patch_manifest()
+    data = bundle_manifest() if path[:2] == (12, 0) else patch_manifest()
     at = data
     for key in path[:-1]:
         at = at[key]
@@ -477,7 +500,7 @@ def changed(path: tuple[int, ...], value: Any) -> bytes:
 def manifest_vectors() -> Row:
     key = Private(0xD21B)
     accept, packages = [], []
-    for data in (patch_manifest(), plain_manifest()):
+    for data in (patch_manifest(), plain_manifest(), bundle_manifest()):
         payload = cbor(data)
         accept.append({"payload": payload.hex(), "fields": fields(data)})
         signed = sign1(payload, key)

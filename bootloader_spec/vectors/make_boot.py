@@ -188,10 +188,12 @@ def journal_vectors() -> dict[str, Any]:
         "offline": 0,
         "undo": False,
         "told": False,
+        "bundle": "",
     }
-    more = {8: 2, 9: True, 10: b"\1\3", 11: 502, 12: 1, 13: True, 14: True}
+    more = {8: 2, 9: True, 10: b"\1\3", 11: 502, 12: 1, 13: True, 14: True, 15: home}
     filled = {
         "trials": 2, "begun": True, "causes": "0103", "code": 502, "offline": 1, "undo": True, "told": True,
+        "bundle": home.hex(),
     }  # fmt: skip
     hint = {"session": image[:8].hex(), "staged": 0, "written": 9, "dirty": [4, 300], "all_dirty": False}
     without = {k: v for k, v in trial.items() if k != 3}
@@ -205,6 +207,9 @@ def journal_vectors() -> dict[str, Any]:
             {"kind": 5, "blob": blob(5, {}), "record": {"seq": 0, "key_set": 0}},
             {"kind": 4, "blob": blob(4, {0: [[image, 6]]}), "record": {"images": [[image.hex(), 6]]}},
             {"kind": 6, "blob": blob(6, {0: [[home, 1, "1"]]}), "record": {"images": [[home.hex(), 1, "1"]]}},
+            {"kind": 8, "blob": blob(8, {0: [[image, home], [home, b""]], 1: image}),
+             "record": {"images": [[image.hex(), home.hex()], [home.hex(), ""]], "coming": image.hex()}},
+            {"kind": 8, "blob": blob(8, {}), "record": {"images": [], "coming": ""}},
         ],
         "lost": [
             {"why": "unknown field is skipped, but not here: an unknown version", "kind": 5,
@@ -216,6 +221,7 @@ def journal_vectors() -> dict[str, Any]:
             {"why": "a number for a flag", "kind": 3, "blob": blob(3, trial | {9: 1})},
             {"why": "a text for bytes", "kind": 3, "blob": blob(3, trial | {3: "x" * 32})},
             {"why": "nine dirty sectors", "kind": 2, "blob": blob(2, {0: image[:8], 3: list(range(9))})},
+            {"why": "three images", "kind": 8, "blob": blob(8, {0: [[image, b""]] * 3})},
             {"why": "wrong sum", "kind": 5, "blob": blob(5, {0: 7})[:-2] + "00"},
             {"why": "cut short", "kind": 5, "blob": blob(5, {0: 7})[:-2]},
             {"why": "absent", "kind": 5, "blob": ""},

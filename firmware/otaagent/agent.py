@@ -215,6 +215,8 @@ class Agent:
             "codecs": list(CODECS), "frozen": board.frozen, "kept": board.kept().hex(),
             "key_set": self.keys.version,
         })  # fmt: skip
+        if board.bundles:
+            found.update(board.bundles.inventory())
         return found
 
     def refuse(self, etag: str) -> None:

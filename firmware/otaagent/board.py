@@ -28,6 +28,8 @@ _RECORD = ("count", "begin", "intent", "done", "reject", "offline", "revert")
 class Board:
     """`config`, `log`, the slots and the journal; `feed()` feeds the watchdog."""
 
+    bundles = None  # bundles.Bundles, once the running image is known
+
     def __init__(self, config: "Config", log: "Log", feed: "callable") -> None:
         self.config = config
         self.log = log
@@ -89,7 +91,8 @@ class Board:
             if step == "mark_valid":
                 self._check_valid()
         elif step == "behead":
-            self.behead()
+            if not self.in_place():
+                self.behead()
         elif step == "block":
             trial = self.journal.get(TRIAL)
             self.block(trial["image"], trial["seq"])
@@ -103,6 +106,8 @@ class Board:
         self.journal.put(TRIAL, trial)
         if step == "done":
             self.raise_floor()
+            if self.bundles:
+                self.bundles.keep()
 
     def _check_valid(self) -> None:
         facts = self.facts()
@@ -121,6 +126,11 @@ class Board:
                     self.feed()
                 return digest == sha256
         return False
+
+    def in_place(self) -> bool:
+        """Whether the trial on record is one of a bundle alone (SLOTS.md section 10)."""
+        t = self.journal.get(TRIAL)
+        return bool(t) and t["slot"] == t["home_slot"]
 
     def kept(self) -> bytes:
         """SHA-256 of the image in the other slot that was confirmed before this one; empty: there is none."""

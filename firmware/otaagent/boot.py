@@ -57,6 +57,12 @@ def _run(name: str, config: Config, feed: "callable") -> None:
 
         reset.finish(board)
     board.on_trial = action == "TRIAL"
+    try:
+        from .bundles import Bundles
+    except ImportError:
+        pass  # an image without them
+    else:
+        board.bundles = Bundles(board)
     if not board.frozen:
         log("the agent runs from the file system: a development mode, both slots share it")
     app, crash = _import(name, board)

@@ -9,6 +9,7 @@ _NVS_FAILED = const(404)
 
 SESSION, HINT, TRIAL = journal.SESSION, journal.HINT, journal.TRIAL
 BLOCKED, FLOOR, KNOWN, KEYS = journal.BLOCKED, journal.FLOOR, journal.KNOWN, journal.KEYS
+BUNDLES = journal.BUNDLES
 
 
 class Journal:

@@ -85,6 +85,7 @@ class Rules:
         size = manifest.payload_size
         if size and not manifest.base_size:
             return error(_BY_DATA_BUDGET, "a full image of %d bytes" % size)
+        size += manifest.bundle_size
         since, used = memory.get("budget", (now, 0))
         if now - since >= _PERIOD:
             since, used = now, 0

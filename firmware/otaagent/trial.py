@@ -56,6 +56,7 @@ def send_back(board: "Board", known: bool, code: int, evidence: str) -> None:
         board.keep_evidence(evidence)
         board.act("NO_SERVER" if code == _TRIAL_NO_SERVER else "FAIL", code)
         board.settle()  # RESET or LEAVE
+        machine.reset()  # in place
     elif board.other_boots():
         board.act("FAIL_UNKNOWN")
     else:

@@ -75,6 +75,7 @@ class Update:
         self.next = -1  # the byte that an open download would bring
         self.signed = b""
         self.manifest = None
+        self.here = False  # its image runs already, only the bundle is to change
         self.hints = None
 
     async def run(self) -> None:
@@ -133,14 +134,20 @@ class Update:
         await self.agent.ask("after check", self)
         await self._open()
         m = self.manifest
-        if m.image_sha256 == self.board.image_sha256:
+        bundles = self.board.bundles
+        self.here = m.image_sha256 == self.board.image_sha256
+        if self.here and not (bundles and bundles.differs(m)):
             return self._adopt()
         await self.agent.ask("before download", self)
         await self.progress("downloading", 2)
         waits = self._waits()
         if not waits:
             self._begin()
-        if m.payload_codec == manifests.KEPT:
+        if bundles:
+            await bundles.fetch(self)
+        if self.here:
+            pass
+        elif m.payload_codec == manifests.KEPT:
             try:
                 from . import undo
             except ImportError:
@@ -183,12 +190,12 @@ class Update:
     async def _open(self) -> None:
         """Fetch, verify and check the manifest. No write comes before the end of this."""
         head = self._kept_head() or await self._fetched_head()
-        self.at = len(head)
         self.signed = bytes(memoryview(head)[manifests.HEAD_SIZE :])
         gc.collect()
         for m in verify.open_steps(head, self.agent.keys):
             await asyncio.sleep_ms(0)
         self.manifest = m
+        self.at = m.payload_offset
         self.about["seq"], self.about["version"] = m.seq, m.version
         verify.check(m, self._facts(m))
 
@@ -429,13 +436,16 @@ class Update:
     def _ready(self) -> None:
         m, board, book = self.manifest, self.board, self.board.journal
         known = journal.know(book.get(KNOWN), board.image_sha256, board.seq, board.version)
-        book.put(KNOWN, journal.know(known, m.image_sha256, m.seq, m.version))
+        if not self.here:
+            known = journal.know(known, m.image_sha256, m.seq, m.version)
+        book.put(KNOWN, known)
         self.agent.reports.stats.save()
         book.put(TRIAL, {
-            "phase": journal.READY, "slot": board.other.number, "size": m.image_size,
-            "image": m.image_sha256, "seq": m.seq, "home_slot": board.running.number,
-            "home_size": board.size, "home_image": board.image_sha256,
-            "undo": m.payload_codec == manifests.KEPT,
+            "phase": journal.READY, "slot": (board.running if self.here else board.other).number,
+            "size": m.image_size, "image": m.image_sha256, "seq": m.seq,
+            "home_slot": board.running.number, "home_size": board.size,
+            "home_image": board.image_sha256, "undo": m.payload_codec == manifests.KEPT,
+            "bundle": board.bundles.of(m) if board.bundles else b"",
         })  # fmt: skip
 
     async def _arm(self) -> None:
@@ -446,11 +456,13 @@ class Update:
         if board.journal.get(TRIAL)["told"]:
             board.journal.change(TRIAL, told=False)
         board.do("count")
-        board.do("boot_candidate")
+        if not self.here:
+            board.do("boot_candidate")
         try:
             await self.agent.ask("after arm", self)
         except OtaError as e:
-            board.do("drop_entry")
+            if not self.here:
+                board.do("drop_entry")
             raise e
         board.do("reset")
 

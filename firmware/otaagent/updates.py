@@ -363,7 +363,8 @@ class Updates:
         about = dict(update.about)
         m = update.manifest
         if m:
-            about.update({"size": m.payload_size, "full": not m.base_size, "image_size": m.image_size})
+            full = bool(m.payload_size) and not m.base_size
+            about.update({"size": m.payload_size + m.bundle_size, "full": full, "image_size": m.image_size})
         return about
 
     def _told_of(self, seq: int) -> None:

@@ -14,7 +14,8 @@ from otadiff.sign import Signer
 from otasim import files, parts, sim
 from otasim.board import Board, Event, Options
 from otasim.faults import NONE, Faults
-from otaspec import cose, errors, partition
+from otaspec import bundle as bundles
+from otaspec import components, cose, errors, partition
 from otaspec import manifest as manifests
 from otaspec.image import LINUX_HOST
 
@@ -35,8 +36,12 @@ def image(version: str, app: Mapping[str, bytes] | None = None, fill: int = 2000
 
 
 def full(image: bytes, seq: int = 7, version: str = "1.1.0", **change: Any) -> bytes:
-    """The signed package that carries a whole image."""
+    """The signed package that carries a whole image, and `bundle`, if there is one."""
     payload = change.pop("payload", image[manifests.IMAGE_HEAD :])
+    bundle = change.pop("bundle", b"")
+    digest = change.pop("bundle_sha256", hashlib.sha256(bundle).digest())
+    if bundle:
+        change.setdefault("components", components.bundle("app", len(bundle), digest))
     fields: dict[str, Any] = {
         **{"seq": seq, "product": "thermostat", "board": "LINUX_HOST", "chip": LINUX_HOST},
         **{"version": version, "image_size": len(image), "image_sha256": hashlib.sha256(image).digest()},
@@ -45,7 +50,20 @@ def full(image: bytes, seq: int = 7, version: str = "1.1.0", **change: Any) -> b
         **{"payload_head": image[: manifests.IMAGE_HEAD]},
     }
     manifest = manifests.Manifest(**(fields | change))
-    return manifests.package_head(cose.sign1(manifests.encode(manifest), cose.kid(PUBLIC), sign)) + payload
+    signed = cose.sign1(manifests.encode(manifest), cose.kid(PUBLIC), sign)
+    return manifests.package_head(signed) + bundle + payload
+
+
+def alone(image: bytes, bundle: bytes, seq: int = 8, version: str = "1.2.0", **change: Any) -> bytes:
+    """The signed package that brings boards which run `image` another bundle, and nothing else."""
+    nothing = {"payload": b"", "payload_codec": manifests.KEPT, "payload_head": b""}
+    return full(image, seq, version, bundle=bundle, **(nothing | change))
+
+
+def bundle(app: str, **files: bytes) -> bytes:
+    """An application's bundle: `app` is its app.py."""
+    named = {name.replace("__", "/"): data for name, data in files.items()}
+    return bundles.build({"app.py": app.encode()} | named)
 
 
 def delta(
@@ -195,7 +213,9 @@ class Station:
         lines = [
             e.data["line"] if e.kind == "console" else f"-- {e.kind} {e.data}" for e in self.events[-150:]
         ]
-        return "\n".join([*lines, f"reports: {self.service.reports[-5:]}"])
+        return "\n".join(
+            [*lines, f"reports: {self.service.reports[-5:]}", f"last poll: {self.service.polls[-1:]}"]
+        )
 
 
 def reported(state: str, code: int = 0) -> Callable[[Station], bool]:

@@ -197,7 +197,7 @@ def _mix() -> Iterator[Case]:
         "part-of-a-bundle",
         "NEEDS_NEWER_AGENT",
         "a manifest with components that this agent cannot install",
-        signed(forge.with_pairs(GOOD, {12: [{0: 1}]})) + GOOD[HEAD:],
+        signed(forge.with_pairs(GOOD, {12: [{0: 2, 1: "x", 2: 1, 3: bytes(32)}]})) + GOOD[HEAD:],
     )
     yield Case(
         row,

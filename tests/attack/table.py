@@ -2,9 +2,9 @@
 
 from itertools import groupby
 
-from tests.attack import from_bytes, from_keys, from_makers, from_servers, from_time
+from tests.attack import from_bundles, from_bytes, from_keys, from_makers, from_servers, from_time
 
-_MODULES = (from_makers, from_keys, from_time, from_bytes, from_servers)
+_MODULES = (from_makers, from_keys, from_time, from_bytes, from_bundles, from_servers)
 CASES = [case for module in _MODULES for group in module.GROUPS for case in group()]
 
 

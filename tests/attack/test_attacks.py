@@ -27,6 +27,8 @@ def wrong(case: Case, found: dict[str, Any]) -> str:
         return f"boots {found['boots']}"
     if found["head"] == "written":
         return "a head was written"
+    if found["unpacked"]:
+        return f"unpacked {found['unpacked']}"
     if not case.later and (found["writes"] or found["head"]):
         return f"{found['writes']} flash operations before it was refused"
     return ""

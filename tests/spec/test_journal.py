@@ -40,10 +40,12 @@ RECORDS: dict[int, dict[str, Any]] = {
         "offline": 1,
         "undo": False,
         "told": False,
+        "bundle": HOME,
     },
     journal.BLOCKED: {"images": [[IMAGE, 6], [HOME, 5]]},
     journal.FLOOR: {"seq": 7, "key_set": 2},
     journal.KNOWN: {"images": [[IMAGE, 7, "1.1.0"], [HOME, 6, "1.0.0"]]},
+    journal.BUNDLES: {"images": [[IMAGE, HOME], [HOME, b""]], "coming": IMAGE},
 }
 KINDS = sorted(RECORDS)
 
@@ -128,6 +130,8 @@ def test_the_largest_records_fit_their_blobs() -> None:
             largest["images"] = [[IMAGE, (1 << 32) - 1]] * journal.MAX_BLOCKED
         if kind == journal.KNOWN:
             largest["images"] = [[IMAGE, (1 << 32) - 1, "v" * 64]] * 2
+        if kind == journal.BUNDLES:
+            largest["images"] = [[IMAGE, HOME]] * 2
         assert len(journal.encode(kind, largest)) <= journal.BLOBS[kind][1]
 
 

@@ -91,3 +91,45 @@ def test_causes_become_the_verdict() -> None:
     assert rules.verdict(ready | {"causes": b"\1\2"}, rules.PWRON) == 503
     assert rules.verdict(ready | {"causes": b"\1\2"}, rules.WDT) == 502
     assert rules.verdict(ready | {"phase": journal.INTENT}, rules.PWRON) == 408
+
+
+def in_place(phase: int, **changes: Any) -> dict[str, Any]:
+    """The record of a trial of a bundle alone (SLOTS.md section 10): the image that runs, in slot 0."""
+    here = {"slot": 0, "image": HASHES[0], "home_slot": 0, "home_image": HASHES[0]}
+    return trial_record(phase, **here | changes)
+
+
+@pytest.mark.parametrize(
+    ("record", "rule", "action"),
+    [
+        (in_place(journal.READY), "T6", "TRIAL"),
+        (in_place(journal.READY, begun=True, trials=3), "T5", "REJECT"),
+        (in_place(journal.INTENT), "T4", "FINISH"),
+        (in_place(journal.REJECTED), "G1", "GIVE_UP"),
+        (in_place(journal.OFFLINE), "O1", "HOLD"),
+        (in_place(journal.REVERTED), "S1", "STEADY"),
+        (in_place(journal.DONE), "S1", "STEADY"),
+    ],
+)
+def test_a_trial_in_place(record: dict[str, Any], rule: str, action: str) -> None:
+    """And where the other image runs, or another one in its slot, the record is about nothing."""
+    entries = otadata.pack(1, otadata.VALID), otadata.BLANK
+
+    def decided(running: int, right: bytes) -> tuple[str, str]:
+        facts = rules.Facts(entries, SLOTS, running, record, lambda _slot, _size, image: image == right)
+        found: tuple[str, str] = rules.decide(facts)
+        return found
+
+    assert decided(0, HASHES[0]) == (rule, action)
+    if record["phase"] in (journal.READY, journal.INTENT):
+        assert decided(0, HASHES[1]) == ("F1", "FORGET")
+        assert decided(1, HASHES[0]) == ("F2", "FORGET")
+
+
+@pytest.mark.parametrize("phase", [journal.READY, journal.INTENT, journal.REJECTED, journal.OFFLINE])
+def test_every_boot_in_a_trial_in_place_ends(phase: int) -> None:
+    for first, second in product(entry_choices(), repeat=2):
+        for running, trials, begun in product((0, 1), (0, 1, 3), (False, True)):
+            record = in_place(phase, trials=trials, begun=begun)
+            end = settle((first, second), running, record, (True, True), 0)
+            assert end in {"TRIAL", "HOLD", "STEADY", "RESET", "LEAVE", "CLAIM"}

@@ -18,6 +18,7 @@ NAMES = (
     "address",
     "boot",
     "bsdiff",
+    "bundle",
     "cbor",
     "image",
     "journal",
@@ -35,7 +36,7 @@ def test_the_vectors_are_what_their_makers_make(tmp_path: Path) -> None:
     fresh = tmp_path / "vectors"
     fresh.mkdir()
     (tmp_path / "SLOTS.md").write_text((SPEC / "SLOTS.md").read_text())
-    for name in ("make.py", "make_bsdiff.py", "make_boot.py"):
+    for name in ("make.py", "make_bsdiff.py", "make_boot.py", "make_bundle.py"):
         (fresh / name).write_text((VECTORS / name).read_text())
         subprocess.run([sys.executable, fresh / name], check=True)
     (fresh / "address.json").write_text(make_address.make())

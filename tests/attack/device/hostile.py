@@ -6,6 +6,7 @@ a fork of its own, on flash of its own. stdout: what became of each, as a JSON o
 
 import asyncio
 import json
+import os
 import sys
 from binascii import hexlify, unhexlify
 
@@ -163,7 +164,16 @@ class Run:
             "tables": len(kept["tables"]) if kept else 0,
             "cut": self._left <= 0,
             "slot": self._slot(),
+            "unpacked": unpacked(),
         }
+
+
+def unpacked() -> list:
+    """Of bundles; what waits for its hash to be checked is not."""
+    try:
+        return [name for name in os.listdir("bundle") if not name.endswith(".bin")]
+    except OSError:
+        return []
 
 
 def leave_out(check: str) -> None:
