@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,9 @@ _SMALL, _FULL_SIZE = 128 * 1024, 1_673_152
 _DOUBLES = 100_000
 _JSON = "reliability.json"
 _WRITE_EVERY = 30.0  # seconds
-Choose = Callable[[Survey, Regions], list[Point]]
+Surveys = Mapping[str, Survey]
+Plan = Mapping[str, Sequence[Point]]  # by the release whose uncut run is cut
+Choose = Callable[[Surveys, Regions], Plan]
 
 
 @dataclass(frozen=True)
@@ -51,57 +53,69 @@ class Phase:
     board: str
     size: int
     codec: str
-    release: str
+    releases: Sequence[str]
     choose: Choose
     slot: int = 0
+    variant: str = "stock"
 
 
 def _everywhere(*kinds: str) -> Choose:
-    return lambda survey, _: points.exhaustive(survey, kinds)
+    return lambda surveys, _: points.of_releases(surveys, kinds)
 
 
 def _sample(count: int) -> Choose:
-    return lambda survey, regions: points.stratified(survey, regions, count)
+    return lambda surveys, regions: {"good": points.stratified(surveys["good"], regions, count)}
 
 
-def _doubles(survey: Survey, _: Regions) -> list[Point]:
-    return points.random_doubles(survey, _DOUBLES)
+def _doubles(surveys: Surveys, _: Regions) -> Plan:
+    return {"good": points.random_doubles(surveys["good"], _DOUBLES)}
 
 
-def _from_the_arming(*kinds: str) -> Choose:
-    return lambda survey, regions: points.exhaustive(
-        survey, kinds, first=regions.first(survey.trace, "otadata")
-    )
-
-
-_DEAD = ("self_test", "import", "hang", "hang_late", "offline")
+_GOOD, _DEAD = lab.RELEASES[:1], lab.RELEASES[1:]
 _IN_ORDER, _OUT_OF_ORDER = ("before", "after", "prefix"), ("subset", "bits")
+_WAYS = [
+    ("full package", "image", 0),
+    ("full package", "image", 1),
+    ("delta", "bsdiff", 0),
+    ("delta", "bsdiff", 1),
+]
 
 
-def _small(name: str, choose: Choose, codec: str = "image", release: str = "good", slot: int = 0) -> Phase:
-    return Phase(name, "LINUX_HOST", _SMALL, codec, release, choose, slot)
+def _small(what: str, choose: Choose, releases: Sequence[str], variant: str = "stock") -> list[Phase]:
+    """Of 128 KB images: full package and delta, both directions."""
+    return [
+        Phase(
+            f"{name}, ota_{slot} to ota_{1 - slot}: {what}",
+            "LINUX_HOST",
+            _SMALL,
+            codec,
+            releases,
+            choose,
+            slot,
+            variant,
+        )
+        for name, codec, slot in _WAYS
+    ]
 
 
 def _large(name: str, choose: Choose, codec: str) -> Phase:
-    return Phase(name, "ESP32_GENERIC-8M", _FULL_SIZE, codec, "good", choose)
+    return Phase(f"1.67 MB, {name}", "ESP32_GENERIC-8M", _FULL_SIZE, codec, _GOOD, choose)
 
 
 PHASES = (
-    _small("full package, every operation, five ways, ota_0 to ota_1", _everywhere(*points.SINGLE)),
-    _small("full package, every operation, five ways, ota_1 to ota_0", _everywhere(*points.SINGLE), slot=1),
-    _small("delta, every operation, five ways, ota_0 to ota_1", _everywhere(*points.SINGLE), "bsdiff"),
-    _small(
-        "delta, every operation, five ways, ota_1 to ota_0", _everywhere(*points.SINGLE), "bsdiff", slot=1
-    ),
-    *(_small(f"dead release ({d}), in order", _from_the_arming(*_IN_ORDER), release=d) for d in _DEAD),
-    *(
-        _small(f"dead release ({d}), out of order", _from_the_arming(*_OUT_OF_ORDER), release=d)
-        for d in _DEAD
-    ),
-    _large("1.67 MB, delta, 1,500 points", _sample(1500), "bsdiff"),
-    _large("1.67 MB, full package, before every operation", _everywhere("before"), "image"),
-    _large("1.67 MB, full package, every operation torn", _everywhere("bits"), "image"),
-    _small("two cuts, 100,000 points", _doubles),
+    *_small("good release, every operation, five ways", _everywhere(*points.SINGLE), _GOOD),
+    *_small("five dead releases, every operation, in order", _everywhere(*_IN_ORDER), _DEAD),
+    *_small("five dead releases, every operation, out of order", _everywhere(*_OUT_OF_ORDER), _DEAD),
+    *_small(
+        "reference bootloader, all releases, every operation torn",
+        _everywhere("bits"),
+        lab.RELEASES,
+        "reference",
+    )[2:],
+    _large("delta, 1,500 points", _sample(1500), "bsdiff"),
+    _large("full package, before every operation", _everywhere("before"), "image"),
+    _large("full package, every operation torn", _everywhere("bits"), "image"),
+    Phase("two cuts, 100,000 points", "LINUX_HOST", _SMALL, "image", _GOOD, _doubles),
 )
 
 
@@ -127,7 +141,15 @@ def update_of(phase: Phase, found: Runtime, folder: Path) -> Update:
         base, new, board=board, product="lab", version="1.1.0", seq=7, signer=_SIGNER, codecs=[phase.codec]
     )
     return bench.update_of(
-        folder, found, board, old, made.data, _SIGNER.public, slot=phase.slot, release=phase.release
+        folder,
+        found,
+        board,
+        old,
+        made.data,
+        _SIGNER.public,
+        slot=phase.slot,
+        variant=phase.variant,
+        release=phase.releases[0],
     )
 
 
@@ -147,7 +169,7 @@ class Running:
         found = self.summary.as_json()
         found["cpu_seconds"] = found.pop("seconds")
         facts = {"phase": phase.name, "board": phase.board, "image_size": phase.size}
-        return facts | {"release": phase.release, "planned": self.planned, "code": self.code} | found
+        return facts | {"releases": list(phase.releases), "planned": self.planned, "code": self.code} | found
 
 
 def _cpu_seconds() -> float:
@@ -198,25 +220,32 @@ async def run(phase: Phase, found: Runtime, bar: Progress, report: Report, jobs:
     """Runs what is not known yet of a phase."""
     folder = build_folder("prove") / "".join(c if c.isalnum() else "-" for c in phase.name)
     update = update_of(phase, found, folder)
-    base = await lab.survey(found, update)
-    if base.outcome != update.expected():
-        raise lab.LabError(f"{phase.name}: uncut it ends {base.outcome} {base.why}")
-    some = phase.choose(base, Regions(loader.load(phase.board).rows))
-    running = Running(phase, prove.Summary(base.operations), len(some), prove.fingerprint(found, update))
+    surveys = {name: await _uncut(found, update.for_release(name), phase) for name in phase.releases}
+    plan = phase.choose(surveys, Regions(loader.load(phase.board).rows))
+    planned = sum(len(some) for some in plan.values())
+    most = max(survey.operations for survey in surveys.values())
+    running = Running(phase, prove.Summary(most), planned, prove.fingerprint(found, update))
     report.begin(running)
-    task = bar.add_task(phase.name, total=len(some), bricks=0)
+    task = bar.add_task(phase.name, total=planned, bricks=0)
 
     def on_verdict(verdict: lab.Verdict) -> None:
-        running.summary.add(verdict, update.expected())
+        running.summary.add(verdict, update.expected(verdict.point.release))
         bar.update(task, advance=1, bricks=running.summary.bricks)
         report.put(running)
 
     store = folder / "verdicts.jsonl"
     try:
-        await prove.run(found, update, base, some, jobs=jobs, store=store, on_verdict=on_verdict)
+        await prove.run_releases(found, update, surveys, plan, jobs=jobs, store=store, on_verdict=on_verdict)
     finally:  # stopped or not
         report.put(running, now=True)
     return running
+
+
+async def _uncut(found: Runtime, update: Update, phase: Phase) -> Survey:
+    base = await lab.survey(found, update)
+    if base.outcome != update.expected():
+        raise lab.LabError(f"{phase.name}: {update.release}, uncut, ends {base.outcome} {base.why}")
+    return base
 
 
 _PAGE = """# Reliability, as measured

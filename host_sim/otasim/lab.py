@@ -8,8 +8,8 @@ import asyncio
 import contextlib
 import hashlib
 import json
-from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,8 @@ class Point:
 
     then: (operations after the restart, kind, seed) of a second cut. nvs: one of NVS_FAULTS, what the board
     finds when the power is back: NVS lost and provisioned anew, one commit old, or as old as `seed` says.
+    release: how the new image behaves, if not as the Update says; the cut must come before its first boot.
+    Points that begin with the same cut share the run up to where they part, by a fork.
     """
 
     operation: int
@@ -39,10 +41,11 @@ class Point:
     seed: int = 0
     then: tuple[int, str, int] | None = None
     nvs: str = ""
+    release: str = ""
 
     def order(self) -> tuple[Any, ...]:
         """For sorting."""
-        return (self.operation, self.kind, self.seed, self.then or (), self.nvs)
+        return (self.operation, self.kind, self.seed, self.then or (), self.nvs, self.release)
 
     def packed(self) -> list[Any]:
         then = self.then and [self.then[0], layout.CUT_NAMES.index(self.then[1]), self.then[2]]
@@ -50,15 +53,16 @@ class Point:
             self.operation,
             layout.CUT_NAMES.index(self.kind),
             self.seed,
-            then,
             NVS_FAULTS.index(self.nvs),
+            then,
+            self.release,
         ]
 
     @staticmethod
     def unpacked(packed: Sequence[Any]) -> "Point":
-        operation, kind, seed, then, nvs = packed
+        operation, kind, seed, nvs, then, release = packed
         second = (then[0], layout.CUT_NAMES[then[1]], then[2]) if then else None
-        return Point(operation, layout.CUT_NAMES[kind], seed, second, NVS_FAULTS[nvs])
+        return Point(operation, layout.CUT_NAMES[kind], seed, second, NVS_FAULTS[nvs], release)
 
 
 @dataclass(frozen=True)
@@ -92,9 +96,13 @@ class Update:
     def for_release(self, release: str) -> "Update":
         return replace(self, release=release)
 
-    def expected(self) -> str:
+    def expected(self, release: str = "") -> str:
         """The one right outcome."""
-        return "new" if self.release == "good" else "old"
+        return "new" if (release or self.release) == "good" else "old"
+
+    def named(self, point: Point) -> Point:
+        """The same, with its release by name."""
+        return point if point.release else replace(point, release=self.release)
 
     @property
     def wanted(self) -> Path:
@@ -127,7 +135,7 @@ class Update:
             "pk": self.settings["pk"],
             "dn": self.settings["dn"],
             "ds": self.settings["ds"].hex(),
-            "points": [point.packed() for point in points],
+            "points": [self.named(point).packed() for point in points],
             "trace": trace,
         }
 
@@ -136,7 +144,7 @@ class Update:
 class Survey:
     """The uncut run: its outcome, and each operation as (what, address). erases: without those of otadata.
 
-    armed: a name for the state of otadata and journal in which the new image was booted first.
+    tried: operations before the new image was booted first.
     """
 
     outcome: str
@@ -145,7 +153,7 @@ class Survey:
     erases: int
     otadata_erases: int
     bytes: int
-    armed: str
+    tried: int
     reports: list[list[Any]]  # [state, code] of each
     trace: list[tuple[str, int]] = field(repr=False)
 
@@ -171,7 +179,6 @@ class Verdict:
     otadata_erases: int
     extra_bytes: int
     unmonitored: bool
-    armed: str = ""
     rewritten: int = 0
     holes: tuple[str, ...] = ()
     trace: tuple[tuple[str, int], ...] = field(default=(), repr=False)
@@ -234,23 +241,34 @@ async def _run(
 
 async def survey(runtime: Runtime, update: Update) -> Survey:
     """Runs the update uncut. LabError where the lab cannot run it."""
-    names = ("outcome", "why", "boots", "erases", "otadata_erases", "bytes", "armed", "reports", "trace")
     found = [said async for said in _run(runtime, update, (), True)]
     if len(found) != 1:
         raise LabError(f"the lab said {len(found)} things, and not one")
-    return Survey(**{name: found[0][name] for name in names})
+    return Survey(**{field.name: found[0][field.name] for field in fields(Survey)})
 
 
 async def judge(
-    runtime: Runtime, update: Update, base: Survey, points: Sequence[Point], trace: bool = False
+    runtime: Runtime,
+    update: Update,
+    base: Survey,
+    points: Sequence[Point],
+    trace: bool = False,
+    others: Mapping[str, Survey] | None = None,
 ) -> AsyncGenerator[Verdict, None]:
-    """A verdict for each point, in one process. `trace`: with the operations after the (first) cut."""
+    """A verdict for each point, in one process. `trace`: with the operations after the (first) cut.
+
+    others: the uncut runs of further releases that points name.
+    """
+    uncut = {update.release: base, **(others or {})}
+    asked = {update.named(point): point for point in points}
     async with contextlib.aclosing(_run(runtime, update, points, trace)) as verdicts:
         async for said in verdicts:
             if "point" not in said:
                 continue
+            point = Point.unpacked(said["point"])
+            base = uncut[point.release]
             yield Verdict(
-                point=Point.unpacked(said["point"]),
+                point=asked[point],
                 outcome=said["outcome"],
                 why=said["why"],
                 boots=said["boots"],
@@ -259,7 +277,6 @@ async def judge(
                 otadata_erases=said["otadata_erases"],
                 extra_bytes=said["bytes"] - base.bytes,
                 unmonitored=said["unmonitored"],
-                armed=said["armed"],
                 rewritten=said["rewritten"],
                 holes=tuple(said["holes"]),
                 trace=tuple(said["trace"]),

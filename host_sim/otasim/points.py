@@ -1,7 +1,8 @@
 """Where to cut: every operation, a sample of them, or every second cut on otadata."""
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 
 from otaspec import partition
@@ -41,13 +42,33 @@ class Regions:
         )
 
 
-def exhaustive(survey: Survey, kinds: Sequence[str] = SINGLE, seed: int = 0, first: int = 1) -> list[Point]:
-    """Every operation from `first` on, in every kind that makes a difference there."""
+def exhaustive(
+    survey: Survey, kinds: Sequence[str] = SINGLE, seed: int = 0, first: int = 1, last: int | None = None
+) -> list[Point]:
+    """Every operation from `first` to `last`, in every kind that makes a difference there."""
     found = []
-    for number, (what, _) in enumerate(survey.trace, 1):
+    for number, (what, _) in enumerate(survey.trace[:last], 1):
         for kind in kinds if number >= first else ():
             if what != "nvs" or kind in _NVS_KINDS:
                 found.append(Point(number, kind, _seed(seed, number, kind)))
+    return found
+
+
+def of_releases(surveys: Mapping[str, Survey], kinds: Sequence[str] = SINGLE) -> dict[str, list[Point]]:
+    """Every operation of updates that differ in their release, by the release whose uncut run is cut.
+
+    Until its first boot all releases are alike: those cuts are of the first survey, once for each release.
+    """
+    first, base = next(iter(surveys.items()))
+    for survey in surveys.values():
+        if survey.trace[: base.tried] != base.trace[: base.tried]:
+            raise ValueError("releases differ before their first boot")
+    alike = exhaustive(base, kinds, last=base.tried)
+    found = {}
+    for name, survey in surveys.items():
+        apart = exhaustive(survey, kinds, first=base.tried + 1)
+        found[name] = [replace(point, release=name) for point in apart]
+    found[first] += [replace(point, release=name) for point in alike for name in surveys]
     return found
 
 
@@ -91,17 +112,14 @@ def seconds_on_otadata(
 
 
 def random_doubles(survey: Survey, count: int, kinds: Sequence[str] = SINGLE, seed: int = 0) -> list[Point]:
-    """`count` double cuts: the first anywhere, the second among the operations that then follow."""
+    """At least `count` double cuts: the first everywhere in every kind, the second somewhere after it."""
     dice = random.Random(seed)  # noqa: S311
     found: set[Point] = set()
+    firsts = exhaustive(survey, kinds, seed)
     while len(found) < count:
-        first = dice.randint(1, survey.operations)
-        then = (
-            dice.randint(1, max(1, survey.operations - first + 20)),
-            dice.choice(kinds),
-            dice.getrandbits(20),
-        )
-        found.add(Point(first, dice.choice(kinds), dice.getrandbits(20), then))
+        for first in firsts:
+            after = dice.randint(1, max(1, survey.operations - first.operation))
+            found.add(replace(first, then=(after, dice.choice(kinds), dice.getrandbits(20))))
     return sorted(found, key=Point.order)
 
 

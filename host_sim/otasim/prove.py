@@ -6,9 +6,8 @@ import hashlib
 import json
 import os
 import random
-import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,6 +36,7 @@ class Summary:
     extra_bytes: int = 0
     extra_erases: int = 0
     rewritten: int = 0
+    cut_twice: int = 0
     seconds: float = 0.0
     outcomes: Counter[str] = field(default_factory=Counter)
     residual: Counter[str] = field(default_factory=Counter)  # torn writes of the unmonitored
@@ -44,6 +44,7 @@ class Summary:
 
     def add(self, verdict: Verdict, expected: str) -> None:
         self.runs += 1
+        self.cut_twice += verdict.cuts == 2
         self.outcomes[verdict.outcome] += 1
         if verdict.outcome == expected:
             self.extra_bytes = max(self.extra_bytes, verdict.extra_bytes)
@@ -62,6 +63,7 @@ class Summary:
         found = {name: getattr(self, name) for name in names}
         found["extra_erases"] = self.extra_erases
         found["rewritten"] = self.rewritten
+        found["cut_twice"] = self.cut_twice
         found["seconds"] = round(self.seconds, 1)
         found["outcomes"] = dict(sorted(self.outcomes.items()))
         found["residual"] = dict(sorted(self.residual.items()))
@@ -119,6 +121,7 @@ async def run(
     store: Path | None = None,
     trace: bool = False,
     on_verdict: Callable[[Verdict], None] = lambda _: None,
+    others: Mapping[str, Survey] | None = None,
 ) -> list[Verdict]:
     """A verdict for each point, `jobs` processes at a time. LabError where the lab fails."""
     kept = Store(store, runtime, update)
@@ -132,7 +135,7 @@ async def run(
     size = min(max(len(left) // (processes * 10), _BATCHES[0]), _BATCHES[1])
 
     async def batch(part: Sequence[Point]) -> None:
-        async with gate, contextlib.aclosing(lab.judge(runtime, update, base, part, trace)) as judged:
+        async with gate, contextlib.aclosing(lab.judge(runtime, update, base, part, trace, others)) as judged:
             async for verdict in judged:
                 verdicts.append(verdict)
                 kept.add(verdict)
@@ -148,11 +151,15 @@ async def run(
     return sorted(verdicts, key=lambda v: v.point.order())
 
 
-def summed_up(base: Survey, groups: Iterable[tuple[Update, Sequence[Verdict]]], began: float) -> Summary:
-    """One summary of the verdicts on several updates; `began`: time.monotonic() at the start."""
-    summary = Summary(base.operations)
-    for update, verdicts in groups:
-        for verdict in verdicts:
-            summary.add(verdict, update.expected())
-    summary.seconds = time.monotonic() - began
-    return summary
+async def run_releases(
+    runtime: Runtime,
+    update: Update,
+    surveys: Mapping[str, Survey],
+    plan: Mapping[str, Sequence[Point]],
+    **how: Any,
+) -> list[Verdict]:
+    """The verdicts on a plan of points.of_releases. how: as for run()."""
+    verdicts = []
+    for name, some in plan.items():
+        verdicts += await run(runtime, update.for_release(name), surveys[name], some, others=surveys, **how)
+    return verdicts

@@ -88,7 +88,7 @@ async def test_the_lab_sees_an_update_that_never_comes(folder: Path) -> None:
 
 
 def survey_of(trace: list[tuple[str, int]]) -> Survey:
-    return Survey("new", "", 2, 0, 0, 0, "", [], trace)
+    return Survey("new", "", 2, 0, 0, 0, 0, [], trace)
 
 
 def test_points_exhaustive_and_sampled() -> None:
@@ -103,7 +103,7 @@ def test_points_exhaustive_and_sampled() -> None:
     assert {p.operation for p in some} >= {1, 2, 3}  # small strata are taken whole
     assert some == points.stratified(base, bench.REGIONS, 60)
     doubles = points.random_doubles(base, 50)
-    assert len(set(doubles)) == 50
+    assert len(set(doubles)) >= 50
 
 
 def test_a_summary_counts_what_went_wrong() -> None:

@@ -5,8 +5,10 @@ from binascii import hexlify
 from _board import layout
 from _board.otaspec import otadata
 
+GOOD = "good"  # a release
 # Outcomes. The first two are right, each for its kind of release.
 NEW, OLD = "new", "old"
+NOTHING_BOOTS, SETTLED, WORN_OUT = ENDS = ("nothing boots", "settled", "too many boots without an end")
 BRICK, WRONG, UNMONITORED, NOT_CONVERGED = "brick", "wrong", "unmonitored", "not_converged"
 
 
@@ -16,12 +18,11 @@ class Judge:
     def __init__(self, world, loader, job: dict) -> None:
         self._world = world
         self._loader = loader
-        self._good = job["release"] == "good"
         self._old, self._new = (job["old"], job["old_size"]), (job["new"], job["new_size"])
         self._home = None  # row that holds the old image
         self.running = ""  # OLD, NEW, or the hash of what else was booted
-        self.unmonitored = False
-        self.armed = ""  # name of the state that the new image was first booted in
+        self.release = ""  # how the new image behaves, once that is decided
+        self.unwatched = False  # the new image was booted by a word that no bootloader watches
         self.why = ""
 
     def booted(self, row, image) -> None:
@@ -30,10 +31,11 @@ class Judge:
         self.running = self._name(row, image.size)
         if self.running not in (OLD, NEW):
             self.why = "booted an image that nobody made: " + self.running[:16]
-        if self.running == NEW and not self.armed:
-            self.armed = self._world.undecided()
-        if self.running == NEW and not self._good and self._state(row) != otadata.PENDING:
-            self.unmonitored = True
+        if self.running == NEW:
+            self.unwatched = self.unwatched or self._state(row) != otadata.PENDING
+
+    def unmonitored(self) -> bool:
+        return self.unwatched and self.release not in ("", GOOD)
 
     def _name(self, row, size: int) -> str:
         """Which image stands there, whole files with all that is appended to them."""
@@ -59,7 +61,15 @@ class Judge:
         where = self._world.first(1, 0)
         return [bytes(self._world.flash.window(where[2] + i * layout.SECTOR, 32)) for i in (0, 1)]
 
-    def settled(self, row) -> str:
+    def outcome(self, end: str, row, release: str) -> str:
+        """`end`: how the run ended, one of the ENDS; row: what ran last."""
+        if end == NOTHING_BOOTS:
+            return BRICK
+        if end == WORN_OUT:
+            return UNMONITORED if self.unmonitored() and self.running == NEW else NOT_CONVERGED
+        return self._settled(row, release)
+
+    def _settled(self, row, release: str) -> str:
         """The board rests, running `row`."""
         world = self._world
         if self.why:
@@ -72,17 +82,13 @@ class Judge:
             return WRONG
         if self.running == NEW:
             return self._settled_new(row)
-        return NOT_CONVERGED if self._good else OLD
+        return NOT_CONVERGED if release == GOOD else OLD
 
     def _settled_new(self, row) -> str:
-        if not self._good:
+        if self.release != GOOD:
             self.why = "a dead release was confirmed"
             return WRONG
         if self._state(row) != otadata.VALID:
             self.why = "the new image was left in state %x" % self._state(row)
             return NOT_CONVERGED
         return NEW
-
-    def worn_out(self) -> str:
-        """Too many boots without an end."""
-        return UNMONITORED if self.unmonitored and self.running == NEW else NOT_CONVERGED

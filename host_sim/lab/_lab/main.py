@@ -10,7 +10,7 @@ import sys
 from _board import layout, libc
 from _board.second_stage import Bootloader, NothingBoots
 
-from _lab import clockwork, ends, judge, server, world
+from _lab import clockwork, ends, judge, remember, server, undecided, world
 
 _MAX_BOOTS = 40
 
@@ -35,8 +35,10 @@ class Run:
     def __init__(self, job: dict) -> None:
         self.job = job
         points = {}
-        for operation, kind, seed, then, journal in job["points"]:
-            points.setdefault(operation, []).append((kind, seed, then, journal))
+        for operation, kind, seed, faults, then, release in job["points"]:
+            cuts = points.setdefault(operation, {})
+            then = then and tuple(then)
+            cuts.setdefault((kind, seed, faults), []).append((then, release))
         self.world = world.World(job["flash"], job["flash_size"], job["chip"], job["unit"], points)
         self.world.install()
         self.gate = self.world.the_gate
@@ -46,33 +48,69 @@ class Run:
         self.loader = Bootloader(self.world.flash, job["chip"], job["variant"], bytearray(job["buffer"]))
         self.world.loader = self.loader
         self.judge = judge.Judge(self.world, self.loader, job)
-        self.boots = 0
+        self.boots = self.tried = 0
+        undecided.module = self.chosen
 
-    def to_the_end(self) -> str:
-        """The outcome."""
+    def to_the_end(self) -> None:
+        """Runs, and says what became of it."""
+        self.verdicts(*self.run())
+
+    def run(self) -> tuple:
+        """(how it ended, row that ran last)."""
         rtc, cause = self.world.rtc, layout.PWRON_RESET
         row = None
         for self.boots in range(1, _MAX_BOOTS + 1):
             rtc[layout.W_RESET_CAUSE], rtc[layout.W_WDT_TIMEOUT] = cause, 0
+            self.server.board_resets()
             try:
-                if self.gate.power_on() and self.gate.point[4]:
-                    self.world.fault_of_nvs(self.gate.point[4], self.gate.point[2])
+                if self.gate.power_on() and self.gate.point[3]:
+                    self.world.fault_of_nvs(self.gate.point[3], self.gate.point[2])
                 row, image = self.loader.run()
                 self.judge.booted(row, image)
+                if self.judge.running == judge.NEW:
+                    self.new_boots()
                 self.keep_or_want(row)
                 rtc[layout.W_RUNNING] = self.loader.rows.index(row)
                 rtc[layout.W_WDT_TIMEOUT] = self.job["watchdog_ms"]
                 self.firmware()
             except NothingBoots as error:
                 self.judge.why = str(error)
-                return judge.BRICK
+                return judge.NOTHING_BOOTS, row
             except ends.Settled:
-                return self.judge.settled(row)
+                return judge.SETTLED, row
             except ends.Endless:
                 break
             except ends.Ends as end:
                 cause = end.cause
-        return self.judge.worn_out()
+        return judge.WORN_OUT, row
+
+    def new_boots(self) -> None:
+        """Here one that hangs parts from the others, which are alike until their application is imported."""
+        if self.judge.release:
+            return
+        self.tried = self.tried or self.world.rtc[layout.W_OPERATIONS]
+        if not self.gate.point:
+            self.judge.release = self.job["release"]
+        elif self.gate.only("hang"):
+            self.judge.release = "hang"
+
+    def chosen(self) -> str:
+        """Name of the application's module, for app_new: here releases part."""
+        for name in set([release for _, release in self.gate.wanted()]):
+            if self.gate.only(name):
+                self.judge.release = name
+                self.server.reachable = name != "offline"
+                return self.app(name, True)
+
+    def verdicts(self, end: str, row) -> None:
+        """One for each point that this process has come to the end of."""
+        gate = self.gate
+        if not gate.point:
+            self.say(self.judge.outcome(end, row, self.job["release"]), reports=self.server.reports)
+            return
+        for then, release in gate.wanted():  # second cuts too that the run was too short for
+            then = then or gate.then
+            self.say(self.judge.outcome(end, row, release), point=gate.point + (then, release))
 
     def keep_or_want(self, row) -> None:
         """The uncut run keeps the new image; the cut ones want it, from their first boot on."""
@@ -87,7 +125,7 @@ class Run:
     def firmware(self) -> None:
         """Returns never: each boot ends in one of `ends`."""
         new = self.judge.running == judge.NEW
-        release = self.job["release"] if new else "good"
+        release = self.judge.release if new else judge.GOOD
         self.server.reachable = release != "offline"
         if release != "hang":
             self.agent(self.app(release, new))
@@ -96,6 +134,8 @@ class Run:
 
     def app(self, release: str, new: bool) -> str:
         """Name of the application's module."""
+        if not release:
+            return "app_new"
         if release in ("self_test", "import", "hang_late"):
             return "app_" + release
         return self.job["app"] if new else "app_good"
@@ -121,9 +161,9 @@ class Run:
             "outcome": outcome, "why": self.judge.why, "boots": self.boots, "cuts": self.gate.cuts,
             "operations": rtc[layout.W_OPERATIONS], "bytes": self.server.sent,
             "erases": rtc[layout.W_ERASES] - self.gate.otadata_erases,
-            "otadata_erases": self.gate.otadata_erases, "unmonitored": self.judge.unmonitored,
+            "otadata_erases": self.gate.otadata_erases, "unmonitored": self.judge.unmonitored(),
             "holes": self.gate.holes, "rewritten": self.gate.rewritten,
-            "armed": self.judge.armed,
+            "tried": self.tried,
         }  # fmt: skip
         found.update(more)
         print(json.dumps(found))
@@ -132,36 +172,17 @@ class Run:
         self.say("lost", point=point, why="the run ended with status %d" % status)
 
 
-def remember_signatures() -> None:
-    """The same signature over the same bytes by the same key is computed once, not in every fork.
-
-    A pure function, and most of a run's time. Everything else of a run that is judged is done anew.
-    """
-    from otaspec import p256
-
-    known, steps = {}, p256.steps
-
-    def remembered(*args):
-        key = tuple([bytes(a) if isinstance(a, (bytes, bytearray, memoryview)) else 0 for a in args])
-        if key not in known:
-            for found in steps(*args):
-                pass
-            known[key] = found
-        yield known[key]
-
-    p256.steps = remembered
-
-
 def main() -> None:
     job = json.loads(sys.stdin.readline())
-    if job["remember"]:
-        remember_signatures()
     run = Run(job)
-    outcome = run.to_the_end()
+    if job["remember"]:
+        remember.signatures()
+        remember.mac_keys()
+        remember.nvs_as_written()
+        remember.images(run.world.known_images(job))
+    run.to_the_end()
     if run.gate.point:  # a fork
-        run.say(outcome, point=run.gate.point)
         libc.exit_now(0)
-    run.say(outcome, reports=run.server.reports)
 
 
 main()

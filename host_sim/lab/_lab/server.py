@@ -9,8 +9,8 @@ from otaspec.errors import error
 
 from _lab import ends
 
-_POLL_SECONDS = 10
-_QUIET_POLLS = 3  # polls in a row between which no flash operation happened: the board has settled
+_POLL_SECONDS = 3
+_QUIET_POLLS = 2  # in a row, of one boot, between which no flash operation happened: the board has settled
 _UNREACHABLE = 301
 _NO_SERVER = 504
 
@@ -28,6 +28,9 @@ class Server:
             libc.view(libc.map_file(job["package"], job["package_size"]), job["package_size"])
         )
         self._seen = set()
+        self._quiet = (-1, 0)
+
+    def board_resets(self) -> None:
         self._quiet = (-1, 0)
 
     def answer(self, method: str, path: str, headers: dict, body: bytes):

@@ -210,11 +210,11 @@ class Soak:
         """One to come, at an operation or at a time; more of both than a real supply has."""
         dice = self.dice
         done = self.world.rtc[layout.W_OPERATIONS]
-        self.gate.point = (0, 0, 0, None, None)
-        self.gate._then, self.gate._in_work, self.gate.holes = {}, (), []
+        self.gate.point = (0, 0, 0, 0)
+        self.gate.due, self.gate._in_work, self.gate.holes = {}, (), []
         if not dice.below(2):
             kind = dice.below(len(layout.CUT_NAMES) - 1) + 1
-            self.gate._then = {done + 1 + dice.below(300): (kind, dice.below(1000))}
+            self.gate.due = {done + 1 + dice.below(300): [((0, kind, dice.below(1000)), [])]}
         else:
             Cuts.at = time.elapsed_ms() + dice.below(self.job["cut_seconds"]) * 1000
 

@@ -1,8 +1,6 @@
 """One board in this process: flash mapped privately, so that each fork has its own; RTC words in memory."""
 
-import hashlib
 import sys
-from binascii import hexlify
 
 from _board import gate, layout, libc, nor, nvs, table
 from _board.otaspec import boot, journal
@@ -16,8 +14,9 @@ _ALARM_SECONDS = 120  # of real time: a run that takes longer counts as hung
 class Gate(gate.Gate):
     """Counts operations, forks at the planned ones, and cuts the power of the fork.
 
-    `points`: {operation: [(kind, seed, then, nvs), ...]}, see otasim.lab.Point. In a fork `point` is
-    (operation, kind, seed, then, nvs).
+    `points`: {operation: {(kind, seed, nvs): [(then, release), ...]}}, see otasim.lab.Point. One fork serves
+    all that begin with the same cut: it forks again where their second cuts are, and where releases part.
+    In a fork `point` is (operation, kind, seed, nvs).
     """
 
     def __init__(self, words, flash_size: int, points: dict) -> None:
@@ -26,8 +25,11 @@ class Gate(gate.Gate):
         self._kind = 0
         self._seed = 0
         self._dead = False
-        self._then = {}  # cuts to come in this fork: {operation: (kind, seed)}
         self.point = None
+        self.then = None  # the second cut, in a fork that has come to it
+        self.releases = ()  # that are judged without another cut
+        self._wanted = ()  # what this fork is for: (then, release)
+        self.due = {}  # second cuts to come: {operation: [(then, releases), ...]}
         self.cuts = 0
         self.otadata = range(0)  # sectors
         self.hinted = lambda: 0  # sector that the journal names as the one in work
@@ -49,12 +51,53 @@ class Gate(gate.Gate):
         if what == layout.OP_ERASE and self.is_right(at):
             self.rewritten += at // layout.SECTOR not in self._in_work
         if self.point:
-            return self._torn(what, at, *self._then.pop(number, (0, 0)))
-        for kind, seed, then, keep in self._points.get(number, ()):
-            if self._in_fork((number, kind, seed, then, keep)):
-                self.point = (number, kind, seed, then, keep)
-                return self._torn(what, at, kind, seed)
+            return self._second(what, at, number) if number in self.due else 0
+        cuts = self._points.get(number)
+        return self._first(what, at, number, cuts) if cuts else 0
+
+    def _first(self, what: int, at: int, number: int, cuts: dict) -> int:
+        for cut in cuts:
+            if self._in_fork(cuts[cut], (number,) + cut):
+                self.point, self._wanted = (number,) + cut, cuts[cut]
+                return self._torn(what, at, cut[0], cut[1])
         return 0
+
+    def _second(self, what: int, at: int, number: int) -> int:
+        """What is left for this process after the last of them is that one itself."""
+        cuts = self.due.pop(number)
+        for then, releases in cuts:
+            only = not self.due and not self.releases and then is cuts[-1][0]
+            if only or self._in_fork([(then, release) for release in releases]):
+                self.then, self.releases, self.due = then, releases, {}
+                return self._torn(what, at, then[1], then[2])
+        return 0
+
+    def wanted(self) -> list:
+        """What this fork is for, by now: (then, release)."""
+        found = [(None, release) for release in self.releases]
+        for cuts in self.due.values():
+            found += [(then, release) for then, releases in cuts for release in releases]
+        return found
+
+    def only(self, name: str) -> bool:
+        """Whether this process goes on as release `name`, which parts from the others here."""
+        wanted = self.wanted()
+        ours = [one for one in wanted if one[1] == name]
+        if not ours:
+            return False
+        mine = len(ours) == len(wanted) or self._in_fork(ours)
+        self._keep(lambda release: (release == name) == mine)
+        return mine
+
+    def _keep(self, wants) -> None:
+        self.releases = [release for release in self.releases if wants(release)]
+        for number in list(self.due):
+            cuts = []
+            for then, releases in self.due.pop(number):
+                cuts.append((then, [release for release in releases if wants(release)]))
+            cuts = [cut for cut in cuts if cut[1]]
+            if cuts:
+                self.due[number] = cuts
 
     def _torn(self, what: int, at: int, kind: int, seed: int) -> int:
         self._kind, self._seed = kind, seed
@@ -62,17 +105,20 @@ class Gate(gate.Gate):
             self.holes.append(self.name(what, at))
         return kind
 
-    def _in_fork(self, point: tuple) -> bool:
+    def _in_fork(self, wanted: list, point: tuple = ()) -> bool:
         """True in the child. The parent goes on when the child has ended, and says so if it ended badly."""
         child = libc.fork()
         if child < 0:
             raise OSError("fork")
+        libc.alarm(_ALARM_SECONDS if self.point or not child else 0)
         if not child:
-            libc.alarm(_ALARM_SECONDS)
             return True
         status = libc.wait_for(child)
         if status:
-            self.lost(point, status)
+            for then, release in wanted:
+                self.lost((point or self.point) + (then, release), status)
+        if self.point:
+            libc.alarm(_ALARM_SECONDS)
         return False
 
     def lost(self, point: tuple, status: int) -> None:
@@ -91,6 +137,14 @@ class Gate(gate.Gate):
         self.otadata_erases += sector in self.otadata
         self.last = sector
 
+    def calm(self, operations: int) -> bool:
+        """Whether none of the next `operations` is planned for anything."""
+        if self.trace or self._dead:
+            return False
+        planned = self.due if self.point else self._points
+        first = self._w[layout.W_OPERATIONS] + 1
+        return not planned or not any([n in planned for n in range(first, first + operations)])
+
     def seed(self) -> int:
         return self._seed
 
@@ -101,13 +155,23 @@ class Gate(gate.Gate):
         raise ends.PowerCut
 
     def power_on(self) -> bool:
-        """True after the first cut. The next cut of a double one counts from here."""
+        """True after the first cut: second ones count from here."""
         first = self._dead and self.cuts == 1
         self._dead = False
-        if first and self.point[3]:
-            after, kind, seed = self.point[3]
-            self._then = {self._w[layout.W_OPERATIONS] + after: (kind, seed)}
+        if first:
+            self.releases = [release for then, release in self._wanted if not then]
+            for then, release in self._wanted:
+                if then:
+                    self._plan(self._w[layout.W_OPERATIONS] + then[0], then, release)
         return first
+
+    def _plan(self, number: int, then: tuple, release: str) -> None:
+        cuts = self.due.setdefault(number, [])
+        for other, releases in cuts:
+            if other == then:
+                releases.append(release)
+                return
+        cuts.append((then, [release]))
 
 
 class World:
@@ -134,6 +198,13 @@ class World:
         self._past = []  # what NVS held, commit by commit
         self.remember()
 
+    def known_images(self, job: dict) -> list:
+        """[(address, size), ...]: what stands in the slots before the update, and what it is to come to."""
+        found = [(self._there + row[2], row[3]) for row in self.partitions if row[0] == 0]
+        if job["points"] and job["wanted"]:
+            found.append((libc.map_file(job["wanted"], job["new_size"]), job["new_size"]))
+        return found
+
     def save(self, path: str, row, size: int) -> None:
         with open(path, "wb") as file:
             file.write(self.flash.window(row.offset, size))
@@ -145,14 +216,6 @@ class World:
 
     def _record(self, kind: int):
         return nvs.get(self._nvs, journal.NAMESPACE, journal.BLOBS[kind][0], nvs.BLOB) or b""
-
-    def undecided(self) -> str:
-        """A name for all that the boot rules and the bootloader look at beside the images."""
-        state = hashlib.sha256(self.flash.window(self._otadata, 32))
-        state.update(self.flash.window(self._otadata + layout.SECTOR, 32))
-        for kind in (journal.TRIAL, journal.BLOCKED, journal.FLOOR):
-            state.update(self._record(kind))
-        return hexlify(state.digest()[:8]).decode()
 
     def _hinted(self) -> int:
         hint = journal.decode(journal.HINT, self._record(journal.HINT))

@@ -19,6 +19,10 @@ class Gate:
         w = self._w
         return w[L.W_CUT_KIND] if w[L.W_CUT_AT] == w[L.W_OPERATIONS] + 1 else 0
 
+    def calm(self, operations: int) -> bool:
+        """Whether nothing can happen in the next `operations`, so that begin() need not be asked for each."""
+        return False
+
     def seed(self) -> int:
         return self._w[L.W_CUT_SEED]
 
@@ -33,8 +37,8 @@ class Gate:
     def violation(self) -> None:
         self._w[L.W_VIOLATIONS] = self._w[L.W_VIOLATIONS] + 1
 
-    def programmed(self) -> None:
-        self._count(L.W_PROGRAMS)
+    def programmed(self, pages: int = 1) -> None:
+        self._count(L.W_PROGRAMS, pages)
 
     def erased(self, sector: int, cells) -> None:
         w = self._w
@@ -48,10 +52,10 @@ class Gate:
         self._count(L.W_NVS_WRITES)
         self._weigh()
 
-    def _count(self, word: int) -> None:
+    def _count(self, word: int, n: int = 1) -> None:
         w = self._w
-        w[word] = w[word] + 1
-        w[L.W_OPERATIONS] = w[L.W_OPERATIONS] + 1
+        w[word] = w[word] + n
+        w[L.W_OPERATIONS] = w[L.W_OPERATIONS] + n
 
     def _weigh(self) -> None:
         heap = gc.mem_alloc()

@@ -45,6 +45,11 @@ class Nor:
         if at < 0 or at + len(data) > self.size:
             self._refuse("program beyond the chip: 0x%x" % at)
         data = memoryview(data)
+        pages = (at + len(data) - 1) // layout.PAGE - at // layout.PAGE + 1
+        cells = self._bytes[at : at + len(data)]
+        if self._gate.calm(pages) and not _hot.needs_erase(cells, data, len(data)):
+            self._program(at, cells, data, pages)
+            return
         done = 0
         while done < len(data):
             size = min(layout.PAGE - (at + done) % layout.PAGE, len(data) - done)
@@ -60,12 +65,15 @@ class Nor:
             if cut != layout.CUT_BEFORE:
                 tear.program(self, at, page, cut, self._gate)
             self._gate.cut()
-        _hot.program(old, page, len(page))
-        if self._gate.undecided():
-            self._gate.settle(at, len(page), old)
-        self._gate.programmed()
+        self._program(at, old, page, 1)
         if cut:
             self._gate.cut()
+
+    def _program(self, at: int, cells, data, pages: int) -> None:
+        _hot.program(cells, data, len(data))
+        if self._gate.undecided():
+            self._gate.settle(at, len(data), cells)
+        self._gate.programmed(pages)
 
     def erase(self, at: int) -> None:
         """Erases the sector at `at`, a multiple of 4,096: one operation."""

@@ -27,8 +27,13 @@ def _read_bank(bank):
     magic, counter, length, crc = struct.unpack(_HEADER, bytes(bank[:_HEAD]))
     if magic != _MAGIC or length > len(bank) - _HEAD:
         return -1, bank[:0]
-    body = bank[_HEAD : _HEAD + length]
-    return (counter, body) if _crc(counter, body) == crc else (-1, bank[:0])
+    found = content_of(bank)
+    return (counter, found) if _crc(counter, found) == crc else (-1, bank[:0])
+
+
+def content_of(bank):
+    """What follows the header, as long as that says."""
+    return bank[_HEAD : _HEAD + struct.unpack(_HEADER, bytes(bank[:_HEAD]))[2]]
 
 
 def banks(partition):
@@ -36,8 +41,7 @@ def banks(partition):
     half = len(partition) // 2
     both = []
     for bank in (partition[:half], partition[half:]):
-        counter, body = _read_bank(bank)
-        both.append((counter, body, bank))
+        both.append(_read_bank(bank) + (bank,))
     return both if both[0][0] >= both[1][0] else [both[1], both[0]]
 
 
