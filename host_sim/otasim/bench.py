@@ -41,7 +41,7 @@ def update_of(
         "pk": manifest.product, "dn": manifest.device or "lab", "ds": _DS, "server": "http://lab",
         "keys": public, "board": board.name, "version": "old", "ram": board.decoder_ram,
         "staging": board.staging, "wdt": _WATCHDOG_MS, "dev": 0, "soak": 1,
-        "checkin": 5, "poll": 3,
+        "checkin": 2, "poll": 3,
     }  # fmt: skip
     images = {slot: old} | ({1 - slot: backup} if backup else {})
     folder.mkdir(parents=True, exist_ok=True)

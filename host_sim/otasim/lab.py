@@ -22,7 +22,7 @@ from otasim.parts import layout
 RELEASES = ("good", "self_test", "import", "hang", "hang_late", "offline")
 NVS_FAULTS = ("", "lost", "back", "old")
 WHAT = {layout.OP_ERASE: "erase", layout.OP_PROGRAM: "program", layout.OP_NVS: "nvs"}
-_HEAP = "1M"
+_HEAP = "2M"
 _LINE_LIMIT = 1 << 24
 
 

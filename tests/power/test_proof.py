@@ -34,13 +34,13 @@ SEEDS = 24  # ways to tear one write: of eight words that it changes, the state 
 
 
 async def survey(update: Update) -> Survey:
-    base = await lab.survey(runtime.find(), update)
+    base = await lab.survey(runtime.find(fast=True), update)
     assert base.outcome == update.expected(), base.why
     return base
 
 
 async def cut(update: Update, base: Survey, where: Sequence[Point], trace: bool = False) -> list[Verdict]:
-    return await prove.run(runtime.find(), update, base, where, trace=trace)
+    return await prove.run(runtime.find(fast=True), update, base, where, trace=trace)
 
 
 def ready(base: Survey) -> int:
@@ -70,7 +70,7 @@ async def test_every_release_ends_where_it_belongs_whatever_is_cut(
     update = bench.update(tmp_path, codec, slot)
     surveys = {name: await survey(update.for_release(name)) for name in lab.RELEASES}
     plan = points.of_releases(surveys)
-    verdicts = await prove.run_releases(runtime.find(), update, surveys, plan)
+    verdicts = await prove.run_releases(runtime.find(fast=True), update, surveys, plan)
     for name in lab.RELEASES:
         judged = [v for v in verdicts if v.point.release == name]
         assert {(v.point.operation, v.point.kind) for v in judged} == everything(surveys[name])
@@ -131,12 +131,27 @@ def nearly_the_new_image() -> bytes:
     return bytes(image)
 
 
-async def test_no_run_depends_on_a_signature_that_was_remembered(tmp_path: Path) -> None:
-    """The lab checks one signature once and not in every fork. A sample without that comes to the same."""
+async def test_no_run_depends_on_what_the_lab_remembers(tmp_path: Path) -> None:
+    """Hashes and signatures of the same bytes are computed once. A sample without that comes to the same."""
     update = bench.update(tmp_path)
     base = await survey(update)
     some = points.stratified(base, bench.REGIONS, 60, seed=5)
     assert await cut(update, base, some) == await cut(replace(update, remember=False), base, some)
+
+
+async def test_no_run_depends_on_those_that_it_shares_its_beginning_with(tmp_path: Path) -> None:
+    """Releases and second cuts fork from a common run. Each by itself comes to the same."""
+    update = bench.update(tmp_path)
+    surveys = {name: await survey(update.for_release(name)) for name in lab.RELEASES}
+    base = surveys["good"]
+    at = [9, 200, base.tried - 8, base.tried - 3, base.tried]
+    alike = [Point(n, kind, 1, release=name) for n in at for kind in points.SINGLE for name in surveys]
+    together = await prove.run(runtime.find(fast=True), update, base, alike, others=surveys)
+    for name, own in surveys.items():
+        alone = await cut(update.for_release(name), own, [p for p in alike if p.release == name])
+        assert alone == [v for v in together if v.point.release == name]
+    twice = [Point(100, "bits", 3, (after, "subset", 5)) for after in range(2, 520, 60)]
+    assert await cut(update, base, twice) == [(await cut(update, base, [p]))[0] for p in twice]
 
 
 # -- the residual, by its names

@@ -48,6 +48,30 @@ def test_two_images(files: tuple[Path, Path, Path, Path], tmp_path: Path) -> Non
     assert text.count("<svg") == 2
 
 
+# A trap that no uncut update springs: after a power cut the new release destroys the way back.
+FATAL = """
+import esp32
+import machine
+
+
+async def main(agent):
+    if machine.reset_cause() == machine.PWRON_RESET:
+        esp32.Partition(esp32.Partition.RUNNING).get_next_update().ioctl(6, 0)
+"""
+
+
+@pytest.mark.slow
+def test_a_release_that_a_power_cut_makes_fatal(files: tuple[Path, Path, Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(FATAL)
+    page = tmp_path / "page.html"
+    done = prove(files[0], files[1], "--app", tmp_path, "--points", 40, "--report", page, "--json")
+    assert done.returncode == 1
+    found = json.loads(done.stdout)
+    assert found["wrong"] > 0
+    assert {bad["why"] for bad in found["bad"]} == {"the old image was changed"}
+    assert "the old image was changed" in page.read_text()
+
+
 @pytest.mark.slow
 def test_a_package(files: tuple[Path, Path, Path, Path], tmp_path: Path) -> None:
     old, _, package, key = files

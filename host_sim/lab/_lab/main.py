@@ -43,6 +43,8 @@ class Run:
         self.world.install()
         self.gate = self.world.the_gate
         self.gate.trace = job["trace"]
+        if not [point for point in job["points"] if point[3]]:
+            self.gate.remember = lambda: None  # nobody asks for an earlier NVS
         self.gate.lost = self.lost
         self.server = server.Server(self.world, job)
         self.loader = Bootloader(self.world.flash, job["chip"], job["variant"], bytearray(job["buffer"]))
