@@ -150,7 +150,7 @@ def _say(text: str) -> None:
 async def _prove(
     case: Case, folder: Path, count: int, seed: int, jobs: int | None, began: float
 ) -> tuple[list[picture.Group], prove.Summary]:
-    found = runtime.find(_say, fast=True)
+    found = runtime.find(_say)
     plans = [
         await _plan(found, case, folder, "good", count - count // _DEAD_SHARE, seed),
         await _plan(found, case, folder, _DEAD, count // _DEAD_SHARE, seed),

@@ -42,7 +42,7 @@ class OtaBoard:
         from otaboards import runtime
         from otasim import lab
 
-        return asyncio.run(lab.survey(runtime.find(fast=True), self.update))
+        return asyncio.run(lab.survey(runtime.find(), self.update))
 
     def region(self, operation: int) -> str:
         """What an operation of the uncut run works on: nvs, otadata, head, slot."""
@@ -68,7 +68,7 @@ class OtaBoard:
         from otaboards import runtime
         from otasim import prove
 
-        return asyncio.run(prove.run(runtime.find(fast=True), self.update, self.survey, points))
+        return asyncio.run(prove.run(runtime.find(), self.update, self.survey, points))
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def ota_board(tmp_path: Path) -> Callable[..., OtaBoard]:
         number = len(list(tmp_path.glob("ota-board-*")))
         update = bench.update_of(
             tmp_path / f"ota-board-{number}",
-            runtime.find(fast=True),
+            runtime.find(),
             case.board,
             case.old,
             case.package,

@@ -300,7 +300,7 @@ async def everything(wanted: list[Phase], jobs: int | None) -> int:
     task = asyncio.current_task()
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    found = runtime.find(lambda text: print(text, file=sys.stderr), fast=True)
+    found = runtime.find(lambda text: print(text, file=sys.stderr))
     columns: list[Any] = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
     columns += [TextColumn("{task.fields[bricks]} bricks"), TimeRemainingColumn()]
     report = Report(commit())

@@ -106,19 +106,14 @@ def _silent(_: str) -> None:
 _found: dict[tuple[str | None, Path], Runtime] = {}
 
 
-def find(progress: Callable[[str], None] = _silent, *, fast: bool = False) -> Runtime:
+def find(progress: Callable[[str], None] = _silent) -> Runtime:
     """The MicroPython to use; the first call on a machine unpacks it (2 to 5 s), as `progress` hears.
 
-    fast: the one for 64 bits where there is a choice: a quarter faster, but no measure of a board's heap.
     Raises RUNTIME_MISSING (InputError) with what was in the way.
     """
-    folder = runtime_folder() / "fast" if fast else runtime_folder()
-    key = (os.environ.get("DRIBLET_MICROPYTHON"), folder)
+    key = (os.environ.get("DRIBLET_MICROPYTHON"), runtime_folder())
     if key not in _found:
-        candidates = debian.architectures_here()
-        _found[key] = (
-            _named(key[0]) if key[0] else _unpacked(folder, candidates[:: -1 if fast else 1], progress)
-        )
+        _found[key] = _named(key[0]) if key[0] else _unpacked(key[1], progress)
     return _found[key]
 
 
@@ -133,13 +128,12 @@ def _named(executable: str) -> Runtime:
         raise debian.missing(f"DRIBLET_MICROPYTHON names {start}: {error}") from error
 
 
-def _unpacked(
-    folder: Path, candidates: Sequence[debian.Architecture], progress: Callable[[str], None]
-) -> Runtime:
+def _unpacked(folder: Path, progress: Callable[[str], None]) -> Runtime:
     """The one in `folder`, unpacked there first if need be. Many processes may ask at once."""
     runtime = _recorded(folder)
     if runtime:
         return runtime
+    candidates = debian.architectures_here()
     if not candidates:
         raise debian.missing(f"Debian's MicroPython is not used on {os.uname().machine}")
     try:

@@ -19,10 +19,11 @@ from otaboards.runtime import Runtime
 from otasim import parts
 from otasim.parts import layout
 
-RELEASES = ("good", "self_test", "import", "hang", "hang_late", "offline")
+GOOD = "good"
+RELEASES = (GOOD, "self_test", "import", "hang", "hang_late", "offline")
 NVS_FAULTS = ("", "lost", "back", "old")
 WHAT = {layout.OP_ERASE: "erase", layout.OP_PROGRAM: "program", layout.OP_NVS: "nvs"}
-_HEAP = "2M"
+_HEAP = "1M"
 _LINE_LIMIT = 1 << 24
 
 
@@ -98,7 +99,7 @@ class Update:
 
     def expected(self, release: str = "") -> str:
         """The one right outcome."""
-        return "new" if (release or self.release) == "good" else "old"
+        return "new" if (release or self.release) == GOOD else "old"
 
     def named(self, point: Point) -> Point:
         """The same, with its release by name."""

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from otaspec import partition
 
-from otasim.lab import Point, Survey, Verdict
+from otasim.lab import GOOD, Point, Survey, Verdict
 
 SINGLE = ("before", "after", "prefix", "subset", "bits")
 _NVS_KINDS = ("before", "after")  # an NVS write is atomic: torn is one of these two
@@ -54,21 +54,28 @@ def exhaustive(
     return found
 
 
-def of_releases(surveys: Mapping[str, Survey], kinds: Sequence[str] = SINGLE) -> dict[str, list[Point]]:
+def of_releases(
+    surveys: Mapping[str, Survey], kinds: Sequence[str] = SINGLE, in_turn: int = 0
+) -> dict[str, list[Point]]:
     """Every operation of updates that differ in their release, by the release whose uncut run is cut.
 
     Until its first boot all releases are alike: those cuts are of the first survey, once for each release.
+    in_turn: below this operation each dead release gets one of the kinds, the next one the next.
     """
     first, base = next(iter(surveys.items()))
-    for survey in surveys.values():
-        if survey.trace[: base.tried] != base.trace[: base.tried]:
-            raise ValueError("releases differ before their first boot")
-    alike = exhaustive(base, kinds, last=base.tried)
     found = {}
     for name, survey in surveys.items():
+        if survey.trace[: base.tried] != base.trace[: base.tried]:
+            raise ValueError("releases differ before their first boot")
         apart = exhaustive(survey, kinds, first=base.tried + 1)
         found[name] = [replace(point, release=name) for point in apart]
-    found[first] += [replace(point, release=name) for point in alike for name in surveys]
+    alike = exhaustive(base, kinds, last=base.tried)
+    for operation, some in groupby(alike, key=lambda point: point.operation):
+        ways = list(some)
+        for turn, name in enumerate(surveys):
+            one = operation < in_turn and name != GOOD
+            taken = [ways[(operation + turn) % len(ways)]] if one else ways
+            found[first] += [replace(point, release=name) for point in taken]
     return found
 
 

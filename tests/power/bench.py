@@ -48,5 +48,5 @@ def update(folder: Path, codec: str = "image", slot: int = 0, **options: object)
     """`codec`: "image" (full) or "bsdiff" (delta). `slot`: where the old image runs."""
     old, _ = images()
     return bench.update_of(
-        folder, runtime.find(fast=True), BOARD, old, package(codec), SIGNER.public, slot=slot, **options
+        folder, runtime.find(), BOARD, old, package(codec), SIGNER.public, slot=slot, **options
     )

@@ -54,7 +54,7 @@ class Bench:
     def update(self, folder: Path, slot: int = 0, **options: object) -> Update:
         return bench.update_of(
             folder,
-            runtime.find(fast=True),
+            runtime.find(),
             self.board,
             self.old,
             self.package,
@@ -71,10 +71,10 @@ def tight(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 
 async def judged(tight: Bench, update: Update, count: int) -> tuple[Survey, list[Verdict]]:
     """`count` points, 0: every operation in every way."""
-    base = await lab.survey(runtime.find(fast=True), update)
+    base = await lab.survey(runtime.find(), update)
     assert (base.outcome, base.why) == (update.expected(), "")
     chosen = points.stratified(base, tight.regions, count) if count else points.exhaustive(base)
-    return base, await prove.run(runtime.find(fast=True), update, base, chosen)
+    return base, await prove.run(runtime.find(), update, base, chosen)
 
 
 def check(tight: Bench, base: Survey, verdicts: Sequence[Verdict]) -> None:
@@ -94,7 +94,7 @@ async def test_cuts_in_every_kind_of_operation(tmp_path: Path, tight: Bench) -> 
 
 
 async def test_a_dead_release_in_blocks_is_sent_back(tmp_path: Path, tight: Bench) -> None:
-    base = await lab.survey(runtime.find(fast=True), tight.update(tmp_path, release="self_test"))
+    base = await lab.survey(runtime.find(), tight.update(tmp_path, release="self_test"))
     assert (base.outcome, base.why) == ("old", "")
 
 

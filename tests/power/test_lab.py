@@ -16,7 +16,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 async def test_an_uncut_update_and_its_operations(folder: Path) -> None:
-    base = await lab.survey(runtime.find(fast=True), bench.update(folder / "full"))
+    base = await lab.survey(runtime.find(), bench.update(folder / "full"))
     assert (base.outcome, base.boots) == ("new", 2)
     assert base.reports[-1] == ["confirmed", 0]
     regions = [bench.REGIONS.of(*operation) for operation in base.trace]
@@ -29,9 +29,9 @@ async def test_an_uncut_update_and_its_operations(folder: Path) -> None:
 @pytest.mark.slow
 async def test_cuts_are_judged_and_counted(folder: Path) -> None:
     update = bench.update(folder / "cuts")
-    base = await lab.survey(runtime.find(fast=True), update)
+    base = await lab.survey(runtime.find(), update)
     some = [Point(o, kind, o) for o in (1, 30, 100, base.operations) for kind in ("before", "after", "bits")]
-    verdicts = await prove.run(runtime.find(fast=True), update, base, some)
+    verdicts = await prove.run(runtime.find(), update, base, some)
     assert [v.point for v in verdicts] == sorted(some, key=Point.order)
     assert {(v.outcome, v.cuts) for v in verdicts} == {("new", 1)}
     assert max(v.extra_erases for v in verdicts) <= 1
@@ -41,10 +41,8 @@ async def test_cuts_are_judged_and_counted(folder: Path) -> None:
 @pytest.mark.slow
 async def test_a_double_cut_cuts_twice(folder: Path) -> None:
     update = bench.update(folder / "double")
-    base = await lab.survey(runtime.find(fast=True), update)
-    verdicts = await prove.run(
-        runtime.find(fast=True), update, base, [Point(200, "bits", 1, (15, "subset", 2))]
-    )
+    base = await lab.survey(runtime.find(), update)
+    verdicts = await prove.run(runtime.find(), update, base, [Point(200, "bits", 1, (15, "subset", 2))])
     assert [(v.outcome, v.cuts) for v in verdicts] == [("new", 2)]
 
 
@@ -52,11 +50,11 @@ async def test_a_double_cut_cuts_twice(folder: Path) -> None:
 async def test_a_head_whose_cells_were_poisoned_is_programmed_after_all(folder: Path, codec: str) -> None:
     """Noise cleared bits that the head needs: its sector is written anew, and nothing is fetched again."""
     update = bench.update(folder / f"poison-{codec}", codec)
-    base = await lab.survey(runtime.find(fast=True), update)
+    base = await lab.survey(runtime.find(), update)
     regions = [bench.REGIONS.of(*operation) for operation in base.trace]
     head = len(regions) - regions[::-1].index("head")
     verdicts = await prove.run(
-        runtime.find(fast=True), update, base, [Point(head, "poison", seed) for seed in range(6)]
+        runtime.find(), update, base, [Point(head, "poison", seed) for seed in range(6)]
     )
     assert {v.outcome for v in verdicts} == {"new"}
     assert max(v.extra_erases for v in verdicts) == 1
@@ -65,7 +63,7 @@ async def test_a_head_whose_cells_were_poisoned_is_programmed_after_all(folder: 
 
 @pytest.mark.parametrize("release", ["self_test", "import", "hang", "hang_late", "offline"])
 async def test_a_dead_release_is_sent_back(folder: Path, release: str) -> None:
-    base = await lab.survey(runtime.find(fast=True), bench.update(folder / release, release=release))
+    base = await lab.survey(runtime.find(), bench.update(folder / release, release=release))
     assert (base.outcome, base.why) == ("old", "")
 
 
@@ -75,7 +73,7 @@ async def test_the_lab_sees_a_brick(folder: Path) -> None:
     chip = bytearray(update.flash.read_bytes())
     chip[0x10000 + 5000] ^= 1
     update.flash.write_bytes(chip)
-    base = await lab.survey(runtime.find(fast=True), update)
+    base = await lab.survey(runtime.find(), update)
     assert (base.outcome, base.why) == ("brick", "no image verifies")
 
 
@@ -85,7 +83,7 @@ async def test_the_lab_sees_an_update_that_never_comes(folder: Path) -> None:
     raw = bytearray(update.package.read_bytes())
     raw[-1] ^= 1
     update.package.write_bytes(raw)
-    base = await lab.survey(runtime.find(fast=True), update)
+    base = await lab.survey(runtime.find(), update)
     assert base.outcome == "not_converged"
 
 
@@ -122,14 +120,14 @@ def test_a_summary_counts_what_went_wrong() -> None:
 @pytest.mark.slow
 async def test_a_proof_goes_on_where_it_was_stopped(folder: Path) -> None:
     update = bench.update(folder / "store")
-    base = await lab.survey(runtime.find(fast=True), update)
+    base = await lab.survey(runtime.find(), update)
     some = [Point(o, "before") for o in (3, 9)]
     store = folder / "verdicts.jsonl"
-    first = await prove.run(runtime.find(fast=True), update, base, some[:1], store=store)
-    assert prove.Store(store, runtime.find(fast=True), update).known() == {some[0]: first[0]}
+    first = await prove.run(runtime.find(), update, base, some[:1], store=store)
+    assert prove.Store(store, runtime.find(), update).known() == {some[0]: first[0]}
     seen: list[Verdict] = []
-    both = await prove.run(runtime.find(fast=True), update, base, some, store=store, on_verdict=seen.append)
+    both = await prove.run(runtime.find(), update, base, some, store=store, on_verdict=seen.append)
     assert [v.point for v in both] == some
     assert len(store.read_text().splitlines()) == 2
     other = bench.update(folder / "other", release="hang")
-    assert not prove.Store(store, runtime.find(fast=True), other).known()
+    assert not prove.Store(store, runtime.find(), other).known()

@@ -5,7 +5,8 @@ fork that goes on to its end and is judged by what stands in its flash. SLOTS.md
 stock bootloader cannot promise: these tests find that, and nothing else.
 
 A release is good or dead only once it runs: until then all six share a run, which then forks for each of them
-(lab.Point), so every release is cut at every operation in every way and goes on to its end.
+(lab.Point). Every operation is cut in every way, with the good release and with a dead one. Before READY the
+five dead ones take turns: each is cut at every operation; `make prove` has every way with every release.
 """
 
 import random
@@ -34,13 +35,13 @@ SEEDS = 24  # ways to tear one write: of eight words that it changes, the state 
 
 
 async def survey(update: Update) -> Survey:
-    base = await lab.survey(runtime.find(fast=True), update)
+    base = await lab.survey(runtime.find(), update)
     assert base.outcome == update.expected(), base.why
     return base
 
 
 async def cut(update: Update, base: Survey, where: Sequence[Point], trace: bool = False) -> list[Verdict]:
-    return await prove.run(runtime.find(fast=True), update, base, where, trace=trace)
+    return await prove.run(runtime.find(), update, base, where, trace=trace)
 
 
 def ready(base: Survey) -> int:
@@ -69,20 +70,30 @@ async def test_every_release_ends_where_it_belongs_whatever_is_cut(
     """Good: on the new image, confirmed. Dead: at home, but for the listed residual. Never a brick."""
     update = bench.update(tmp_path, codec, slot)
     surveys = {name: await survey(update.for_release(name)) for name in lab.RELEASES}
-    plan = points.of_releases(surveys)
-    verdicts = await prove.run_releases(runtime.find(fast=True), update, surveys, plan)
-    for name in lab.RELEASES:
-        judged = [v for v in verdicts if v.point.release == name]
-        assert {(v.point.operation, v.point.kind) for v in judged} == everything(surveys[name])
-        assert_there(surveys[name], judged) if name == "good" else assert_home(name, judged)
+    first = ready(surveys["good"])
+    plan = points.of_releases(surveys, in_turn=first)
+    verdicts = await prove.run_releases(runtime.find(), update, surveys, plan)
+    judged = {name: [v for v in verdicts if v.point.release == name] for name in lab.RELEASES}
+    assert_there(surveys["good"], judged["good"])
+    for name in DEAD:
+        assert cuts(judged[name], first) == everything(surveys[name], first)
+        assert {v.point.operation for v in judged[name]} == set(range(1, surveys[name].operations + 1))
+        assert_home(name, judged[name])
+    alike = points.exhaustive(surveys["good"], last=surveys["good"].tried)
+    assert {(p.operation, p.kind) for p in alike} <= set.union(*(cuts(judged[name]) for name in DEAD))
 
 
-def everything(base: Survey) -> set[tuple[int, str]]:
-    return {(p.operation, p.kind) for p in points.exhaustive(base)}
+def cuts(verdicts: Sequence[Verdict], first: int = 1) -> set[tuple[int, str]]:
+    return {(v.point.operation, v.point.kind) for v in verdicts if v.point.operation >= first}
+
+
+def everything(base: Survey, first: int = 1) -> set[tuple[int, str]]:
+    return {(p.operation, p.kind) for p in points.exhaustive(base, first=first)}
 
 
 def assert_there(base: Survey, verdicts: Sequence[Verdict]) -> None:
     """0 bricks, 100 % on the new image and confirmed; one sector fetched again, one erase more."""
+    assert cuts(verdicts) == everything(base)
     assert len(verdicts) > 4 * base.operations
     assert {v.outcome for v in verdicts} == {"new"}
     assert_cheap(base, verdicts)
@@ -146,7 +157,7 @@ async def test_no_run_depends_on_those_that_it_shares_its_beginning_with(tmp_pat
     base = surveys["good"]
     at = [9, 200, base.tried - 8, base.tried - 3, base.tried]
     alike = [Point(n, kind, 1, release=name) for n in at for kind in points.SINGLE for name in surveys]
-    together = await prove.run(runtime.find(fast=True), update, base, alike, others=surveys)
+    together = await prove.run(runtime.find(), update, base, alike, others=surveys)
     for name, own in surveys.items():
         alone = await cut(update.for_release(name), own, [p for p in alike if p.release == name])
         assert alone == [v for v in together if v.point.release == name]
