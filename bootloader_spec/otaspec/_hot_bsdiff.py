@@ -1,17 +1,18 @@
-"""The hot loops of codecs 1 and 2 (PATCH.md part B). Every value stays below 2^30.
+"""The hot loops of codecs 1 and 2 (PATCH.md part B). Every value is from 0 up, below 2^30.
 
+(ptr32 has no sign where viper has 64 bits.)
 State is an array('i') that the caller owns; what its places mean is said with their names.
 """
 
 from micropython import const
 
-# inflate: bits not used yet and how many; the next byte of the source, and the last place a token may
-# start at; the window's next place; what is left of a back-reference, and the place it copies from;
+# inflate: bits not used yet and how many; the next byte of the source, and the place before which tokens
+# start; the window's next place; what is left of a back-reference, and the place it copies from;
 # bits of an index and of a length; where to write in the output, and where to stop.
 BITS = const(0)
 COUNT = const(1)
 NEXT = const(2)
-LAST = const(3)
+STOP = const(3)
 PLACE = const(4)
 LEFT = const(5)
 FROM = const(6)
@@ -54,7 +55,7 @@ def inflate(state: ptr32, source: ptr8, window: ptr8, out: ptr8):
             place &= mask
         else:
             k = int(state[NEXT])
-            if k > int(state[LAST]):
+            if k >= int(state[STOP]):
                 break
             # 2. the tag, and with it the literal or the index
             if count == 0:

@@ -41,7 +41,6 @@ class Stream:
         self.ended = False
         self.window = bytearray(1 << window)
         self.state = array("i", [0] * hot.INFLATE)
-        self.state[hot.LAST] = -1
         self.state[hot.WINDOW] = window
         self.state[hot.LOOKAHEAD] = lookahead
 
@@ -66,11 +65,11 @@ class Stream:
         n = self.patch.readinto(view[kept:_SOURCE])
         self.filled = kept + n
         if n:
-            self.state[hot.LAST] = self.filled - hot.TOKEN
+            self.state[hot.STOP] = max(self.filled - hot.TOKEN + 1, 0)
         else:
             # Zeros behind the end let the last token be read like any other; fewer than 8 bits stay.
             self.ended = True
-            self.state[hot.LAST] = self.filled - 1
+            self.state[hot.STOP] = self.filled
             view[self.filled : self.filled + hot.TOKEN] = bytes(hot.TOKEN)
 
     def finish(self) -> None:
