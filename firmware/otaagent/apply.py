@@ -114,8 +114,8 @@ class Writer:
             self._store.erase(sector)
             self.erases += 1
         if self._n > skip:
-            # Encrypted flash takes multiples of 16 bytes.
-            end = self._n + (-self._n & 15)
+            # Encrypted flash takes multiples of 16 bytes, the ESP32's rows have 32.
+            end = self._n + (-self._n & 31)
             self._buf[self._n : end] = b"\xff" * (end - self._n)
             self._store.program(self.at + skip, self._buf[skip:end])
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from otaboards import loader, runtime
+from otaboards.loader import Board
 from otadiff.build import build_package
 from otadiff.sign import Signer
 from otasim import bench
@@ -44,9 +45,11 @@ def package(codec: str) -> bytes:
     return made.data
 
 
-def update(folder: Path, codec: str = "image", slot: int = 0, **options: object) -> Update:
+def update(
+    folder: Path, codec: str = "image", slot: int = 0, board: Board = BOARD, **options: object
+) -> Update:
     """`codec`: "image" (full) or "bsdiff" (delta). `slot`: where the old image runs."""
     old, _ = images()
     return bench.update_of(
-        folder, runtime.find(), BOARD, old, package(codec), SIGNER.public, slot=slot, **options
+        folder, runtime.find(), board, old, package(codec), SIGNER.public, slot=slot, **options
     )

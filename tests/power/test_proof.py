@@ -17,8 +17,11 @@ from pathlib import Path
 
 import pytest
 from otaboards import runtime
+from otaboards.loader import Board
 from otasim import lab, points, prove
 from otasim.lab import Point, Survey, Update, Verdict
+from otaspec import partition
+from otaspec.partition import Row
 
 from tests.power import bench
 from tests.spec.slots_page import table
@@ -117,6 +120,26 @@ def assert_cheap(base: Survey, verdicts: Sequence[Verdict]) -> None:
     assert (
         max(v.otadata_erases for v in verdicts) <= base.otadata_erases + 3
     )  # its trial is counted, armed anew
+
+
+@pytest.mark.parametrize(("unit", "flash_size"), [(16, 8 << 20), (32, 16 << 20)])
+@pytest.mark.parametrize("codec", ["image", "bsdiff"])
+async def test_flash_encryption(tmp_path: Path, codec: str, unit: int, flash_size: int) -> None:
+    """Write units of 16 and 32 bytes, entries of otadata at once: a good release gets there as cheaply."""
+    update = bench.update(tmp_path, codec, board=encrypted(flash_size), write_unit=unit)
+    base = await survey(update)
+    verdicts = await cut(update, base, points.stratified(base, bench.REGIONS, 80, seed=unit))
+    assert unexpected(update, verdicts) == []
+    assert_cheap(base, verdicts)
+
+
+def encrypted(flash_size: int) -> Board:
+    """A board whose slots and otadata are encrypted."""
+    rows = [Row(*row.key()) for row in bench.BOARD.rows]
+    for row in rows:
+        if row.type == partition.APP or row.subtype == partition.OTA:
+            row.flags = partition.ENCRYPTED
+    return replace(bench.BOARD, rows=tuple(rows), flash_size=flash_size)
 
 
 @pytest.mark.parametrize("codec", ["image", "bsdiff"])
