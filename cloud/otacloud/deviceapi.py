@@ -149,6 +149,7 @@ async def register(cloud: Cloud, given: Handshake) -> RegisterOut:
     fresh = cloud.device_auth.nonce_holds(given.nonce, given.pk, given.dn, cloud.now())
     if not right or not fresh or product is None:
         raise refuse("LOGIN_REFUSED")
+    note(tenant=product.tenant_id, device=f"{given.pk}/{given.dn}")
     ds, sealed = cloud.device_auth.new_secret()
     async with cloud.db.write() as session:
         device = await _registered(session, product, given.dn, sealed, cloud.now())
@@ -197,6 +198,7 @@ async def login(cloud: Cloud, given: Handshake) -> LoginOut:
     right = cloud.device_auth.check_login(device.ds_sealed if device else None, *given.proof())
     if not right or device is None or not cloud.device_auth.nonce_holds(given.nonce, given.pk, given.dn, now):
         raise refuse("LOGIN_REFUSED")
+    note(tenant=device.tenant_id, device=f"{given.pk}/{given.dn}")
     if device.first_login_at is None:
         await _first_login(cloud, device.id)
     life = cloud.settings.device_token_life

@@ -8,12 +8,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from otacloud import audit
 from otacloud.auth import Caller, Operator, Viewer
-from otacloud.devicelist import read_csv
+from otacloud.devicelist import Row, read_csv
 from otacloud.errors import describe, refuse
 from otacloud.events import Event
 from otacloud.groups import find_group
-from otacloud.membership import place
-from otacloud.models import Device, DeviceLog, Product, Report
+from otacloud.membership import place, place_new
+from otacloud.models import Device, DeviceLog, Group, Product, Report
 from otacloud.products import find
 from otacloud.schemas import (
     Access,
@@ -128,7 +128,6 @@ async def import_list(cloud: Services, caller: Caller, pk: str, text: bytes) -> 
     """Names the devices of a list in CSV."""
     rows = read_csv(text.decode("utf-8-sig", "replace"))
     known: list[str] = []
-    made: list[int] = []
     async with cloud.db.write() as session:
         product = await find(session, caller, pk)
         query = select(Device.dn).where(Device.product_id == product.id)
@@ -138,21 +137,25 @@ async def import_list(cloud: Services, caller: Caller, pk: str, text: bytes) -> 
         groups = {
             name: await find_group(session, product, name) for name in {r.group for r in rows if r.group}
         }
-        fresh = [row for row in rows if row.dn not in set(known)]
-        for row in fresh:
-            sealed = cloud.vault.seal(row.ds, "ds") if row.ds else None
-            origin = "operator" if row.ds else "dynamic"
-            device = new_device(product, row.dn, origin, "approved", sealed, cloud.now())
-            if row.group:
-                device.group_id, device.group_name = groups[row.group].id, row.group
-            device.tags = row.tags
-            session.add(device)
-            await session.flush()
-            await place(session, device, cloud.now(), new=True)
-            made.append(device.id)
+        there = set(known)
+        fresh = [_listed(cloud, product, row, groups) for row in rows if row.dn not in there]
+        session.add_all(fresh)
+        await session.flush()
+        made = [device.id for device in fresh]
+        await place_new(session, fresh, product.id, cloud.now())
         await audit.record(session, caller, "device.import", pk, cloud.now(), made=len(made))
     cloud.hub.publish(caller.tenant_id, *(Event("device", device_id) for device_id in made))
     return Imported(made=len(made), known=known)
+
+
+def _listed(cloud: Services, product: Product, row: Row, groups: dict[str, Group]) -> Device:
+    sealed = cloud.vault.seal(row.ds, "ds") if row.ds else None
+    origin = "operator" if row.ds else "dynamic"
+    device = new_device(product, row.dn, origin, "approved", sealed, cloud.now())
+    if row.group:
+        device.group_id, device.group_name = groups[row.group].id, row.group
+    device.tags = row.tags
+    return device
 
 
 @router.get("")

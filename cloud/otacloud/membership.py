@@ -1,7 +1,7 @@
 """Who is in which group. A device joins and leaves by events: when it says something new, when it is tagged,
 when a rule changes. No poll and no rollout ever scans the fleet for members."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import Row, delete, func, insert, select, update
@@ -43,6 +43,16 @@ async def place(session: AsyncSession, device: Device, now: int, new: bool = Fal
     await session.flush()
     if new or joined:
         await admit(session, [device.id], device.product_id, now)
+
+
+async def place_new(session: AsyncSession, devices: Sequence[Device], product_id: int, now: int) -> None:
+    """As place, for many at once: one by one only where there are groups to look at."""
+    if await session.scalar(select(Group.id).where(Group.product_id == product_id).limit(1)) is not None:
+        for device in devices:
+            await place(session, device, now, new=True)
+        return
+    for start in range(0, len(devices), CHUNK):
+        await admit(session, [device.id for device in devices[start : start + CHUNK]], product_id, now)
 
 
 async def fill(db: Database, hub: Hub, group: Group, now: Callable[[], int]) -> None:

@@ -64,6 +64,6 @@ class Settings(BaseSettings):
     log_json: bool = Field(False, description="Log as JSON lines rather than for people.")
     log_level: Level = Field(
         "info",
-        description="`debug` also writes polls and reads that went well; `warning` no requests at all.",
+        description="`debug` also has reads and all calls of boards, `warning` no requests at all.",
     )
     secure_cookies: bool = Field(False, description="Console cookies over HTTPS only; set by `--cert`.")

@@ -36,6 +36,7 @@ class Fleet:
     interval: float
     accepted: dict[str, list[int]] = field(default_factory=dict)
     interrupted: int = 0
+    service_cpu: float = 0  # seconds of the service that was killed
 
     async def insist(self, act: Callable[[], Awaitable[T]]) -> T:
         """Does `act` until the service answers it, as a board on a bad network does."""
@@ -95,7 +96,7 @@ async def release(service: Any, version: str, data: bytes) -> dict[str, Any]:
         if all(job["state"] in ("done", "failed") for job in shown["jobs"]):
             assert shown["state"] == "ready", shown
             return shown
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(1)
 
 
 async def lost(service: Any, fleet: Fleet) -> int:
@@ -108,6 +109,12 @@ async def lost(service: Any, fleet: Fleet) -> int:
         missing += len(set(fleet.accepted[board.dn]) - set(kept))
         missing += len(set(STATES) - {report["state"] for report in shown["reports"]})
     return missing
+
+
+def cpu_seconds(service: Any) -> float:
+    """What the process has run so far, user and system."""
+    fields = Path(f"/proc/{service.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def say(text: str) -> None:
@@ -127,15 +134,17 @@ async def story(folder: Path, count: int, interval: float, kill: bool) -> dict[s
         boards = await join(first, count, old["image_sha256"])
         new = await release(first, "1.1.0", image(b"new", 65_536))
         fleet = Fleet(boards, new["image_sha256"], new["seq"], interval)
-        started = time.monotonic()
+        started, cpu_before = time.monotonic(), cpu_seconds(first)
         say(f"the rollout starts, {time.monotonic() - joined:.0f} s later")
         body = {"version": "1.1.0", "phases": [{"percent": 1}, {"percent": 10}]}
         await first.call("POST", f"{PK}/rollouts", json=body)
         living = [asyncio.create_task(fleet.live(board)) for board in boards]
         killed_at = await wait_for(first, living, count * 3 // 10) if kill else None
         if not kill:
+            fleet.service_cpu = -cpu_before
             return await end(first, fleet, living, started, None)
         say(f"SIGKILL after {killed_at} confirmed, {time.monotonic() - started:.0f} s")
+        fleet.service_cpu = cpu_seconds(first) - cpu_before
         await first.end(signal.SIGKILL)
     async with serving(folder, token, "--port", str(first.http.base_url.port)) as second:
         say("the service is back")
@@ -143,6 +152,7 @@ async def story(folder: Path, count: int, interval: float, kill: bool) -> dict[s
 
 
 async def wait_for(service: Any, living: list[asyncio.Task[None]], confirmed: int) -> int:
+    said = -1
     while True:
         now: int = (await service.call("GET", f"{PK}/rollouts/1"))["counts"]["confirmed"]
         if now >= confirmed:
@@ -150,8 +160,10 @@ async def wait_for(service: Any, living: list[asyncio.Task[None]], confirmed: in
         for task in living:
             if task.done():
                 task.result()
-        say(f"{now} confirmed")
-        await asyncio.sleep(2)
+        if now != said:
+            say(f"{now} confirmed")
+        said = now
+        await asyncio.sleep(0.5)
 
 
 async def end(
@@ -165,6 +177,8 @@ async def end(
     return {
         "boards": len(fleet.boards),
         "seconds": round(took, 1),
+        "service_cpu_seconds": round(fleet.service_cpu + cpu_seconds(service), 1),
+        "boards_cpu_seconds": round(time.process_time(), 1),
         "state": rollout["state"],
         "confirmed": rollout["counts"]["confirmed"],
         "lost_reports": await lost(service, fleet),

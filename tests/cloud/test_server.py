@@ -62,7 +62,7 @@ async def serving(data: Path, token: str | None = None, *options: str) -> AsyncI
     )
     assert process.stdout is not None
     try:
-        said = json.loads(await asyncio.wait_for(process.stdout.readline(), 60))
+        said = json.loads(await asyncio.wait_for(process.stdout.readline(), 300))
         limits = httpx.Limits(max_connections=256, max_keepalive_connections=256)
         async with httpx.AsyncClient(base_url=said["url"], timeout=30, limits=limits) as http:
             yield Process(process, http, said["token"] or token)
