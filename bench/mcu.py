@@ -182,7 +182,7 @@ def _run(board: mcu.Mcu, pair: Pair, codec: str, words: str, plain: bool = False
     code = f"measure.update(({mcu.SPARE}, {len(data)}), ({_KEY}, {len(key)}), {words})"
     if plain:
         code = f"measure.rom({_ROM}, {_plain_rom(board)})\n" + code
-    found = board.measure(code, timeout=300)
+    found = board.measure(code, timeout=900)
     if "memory" in found:
         return None
     if board.read(mcu.FLASH + mcu.SLOTS[1], len(pair.new)) != pair.new:

@@ -158,7 +158,7 @@ class Mcu:
         """What a chip does after a reset: its file system is mounted, NVS is there. A soft reset ends it."""
         self.mpremote("resume", "exec", "import _boot")
 
-    def measure(self, code: str, timeout: float = 120) -> dict[str, Any]:
+    def measure(self, code: str, timeout: float = 600) -> dict[str, Any]:
         """Runs code that ends in one of host_sim/mcu/lib/measure.py's functions; what it found."""
         out = self.run("import measure\n" + code, timeout)
         lines = [line for line in out.splitlines() if line.startswith(_MEASURED)]
