@@ -50,6 +50,9 @@ _TRIES = (
 )
 _LARGE = 3  # where so much changed that the map does not fit, the first of these are tried again
 _MIXED = 2  # candidates that are written with mixed literals, too: the best without
+_MOSTLY_NEW = (
+    8  # where so many-th of the image are literals, mixing wins: one try with the larger map is enough
+)
 
 
 class Patch(NamedTuple):
@@ -91,10 +94,10 @@ class Pair:
             self._cut()
         self.base = base_of(self.old)
         self.references = find_references(self.old, self.base)
-        self.new_references = find_references(self.new, self.base)
+        found = find_references(self.new, self.base)
+        self.new_kind, self.new_target, self.new_address = found.kind, found.target, found.address
         self.old_bytes = np.frombuffer(old, np.uint8).copy()
         self.new_bytes = np.frombuffer(new, np.uint8).copy()
-        self.targets = self.references.target.astype(np.int64)
 
     def _cut(self) -> None:
         """Cuts segments of code and data; the new image's where the old one's are cut."""
@@ -113,7 +116,7 @@ class Pair:
 
     def inputs(self) -> patchfile.Inputs:
         """What a patch is written from, besides cover and map."""
-        return patchfile.Inputs(self.old, self.new, self.references, self.new_references.address, self.base)
+        return patchfile.Inputs(self.old, self.new, self.references, self.new_address, self.base)
 
 
 class _Search:
@@ -124,40 +127,41 @@ class _Search:
         self.most = most
         order, new_order = suffix.sort_together(pair.old_bytes, pair.new_bytes)
         earlier = suffix.earlier_matches(pair.new_bytes, new_order)
-        self.near = (order.old, order.slot, earlier)
+        self.near = (order.old, order.slot, _shapes(pair), earlier)
         self.literal = costs.literals(pair.old_bytes, pair.new_bytes)
         adaptive = literals.adaptive_costs(pair.new_bytes, in_code(pair.old, pair.new), int(pair.old.cpu))
         self.blend = (adaptive + self.literal * Settings().literal // 1024) // 2
         self.pointers = _pointer_index(pair.references, len(pair.old_bytes))
         self.form = self._blank_form()
         self.map = addressmap.EMPTY
-        self.moved = np.zeros(len(pair.targets), np.int64)
+        self.moved = np.zeros(len(pair.references.kind), np.int32)
 
     def _form(self, old: np.ndarray, new: np.ndarray) -> tuple[np.ndarray, ...]:
         order, _ = suffix.sort_together(old, new)
-        return old, new, order.old, order.slot
+        return old, new, order.old, order.slot, _shapes(self.pair)
 
     def _blank_form(self) -> tuple[np.ndarray, ...]:
         p = self.pair
         return self._form(
             forms.blank(p.old_bytes, p.references.kind, len(p.old_bytes)),
-            forms.blank(p.new_bytes, p.new_references.kind, len(p.new_bytes)),
+            forms.blank(p.new_bytes, p.new_kind, len(p.new_bytes)),
         )
 
     def use_map(self) -> None:
         """From now on, moved code is matched by its absolute new targets."""
         p = self.pair
-        new_targets = p.new_references.target.astype(np.int64)
+        r = p.references
+        still = np.zeros(0, np.int32)
+        self.form = ()  # its memory, before more is taken
         self.form = self._form(
-            forms.absolute(p.old_bytes, p.references.kind, p.targets + self.moved, len(p.old_bytes), p.base),
-            forms.absolute(p.new_bytes, p.new_references.kind, new_targets, len(p.new_bytes), p.base),
+            forms.absolute(p.old_bytes, r.kind, r.target, self.moved, len(p.old_bytes), p.base),
+            forms.absolute(p.new_bytes, p.new_kind, p.new_target, still, len(p.new_bytes), p.base),
         )
 
     def round(self, settings: Settings, *, first: bool = False) -> Candidate:
         """One cover, and the map fitted to it; later rounds predict with that map."""
         p = self.pair
         r = p.references
-        new_address = p.new_references.address
         view = (
             p.old_bytes,
             p.new_bytes,
@@ -166,15 +170,20 @@ class _Search:
             r.apart,
             self.moved,
             r.address,
-            new_address,
+            p.new_address,
             p.base,
         )
         literal = (self.blend if settings.blend else self.literal) * settings.literal // 1024
         nodes, last = cover.search(view, self.near, self.form, literal, self.pointers, settings, first)
         found = cover.trace(nodes, last, len(p.old_bytes), len(p.new_bytes))
+        del nodes  # tens of megabytes
         self.map = addressmap.fit(addressmap.samples(view, *found), self.most)
-        self.moved = self.map.displacements(p.targets) * (r.kind > 0)
+        self.moved = self.map.displacements(r.kind, r.target)
         return Candidate(found, self.map)
+
+
+def _shapes(pair: Pair) -> np.ndarray:
+    return np.zeros(len(pair.new_bytes), np.uint16)
 
 
 def _pointer_index(references: References, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -209,6 +218,9 @@ def candidates(pair: Pair, sizes: Sequence[int], progress: Progress) -> Iterator
             candidate = search.round(settings)
             largest = max(largest, len(candidate.map.keys))
             yield candidate
+            literal = int(candidate.cover.literals.sum())
+            if i + 1 < len(sizes) and largest > sizes[i + 1] and literal * _MOSTLY_NEW > len(pair.new_bytes):
+                break
 
 
 def _entries(ram: int, mix: bool) -> int:

@@ -18,12 +18,9 @@ class AddressMap(NamedTuple):
     keys: np.ndarray  # int64
     moves: np.ndarray  # int64
 
-    def displacements(self, addresses: np.ndarray) -> np.ndarray:
-        """M(a) of each address."""
-        if not len(self.keys):
-            return np.zeros(len(addresses), np.int64)
-        index = np.searchsorted(self.keys, addresses, side="right")
-        return np.concatenate((np.zeros(1, np.int64), self.moves))[index]
+    def displacements(self, kind: np.ndarray, target: np.ndarray) -> np.ndarray:
+        """M(target) of each reference (where `kind` is not 0), by position; int32."""
+        return _displacements(self.keys, self.moves, kind, target)
 
 
 EMPTY = AddressMap(np.zeros(0, np.int64), np.zeros(0, np.int64))
@@ -39,6 +36,16 @@ _FARTHEST = 1 << 22
 
 # Columns of a state of the search.
 _MOVE, _COST, _NODE, _PREV, _FROM = range(5)
+
+
+@jit("int32[::1](int64[::1], int64[::1], uint8[::1], int32[::1])")
+def _displacements(keys: np.ndarray, moves: np.ndarray, kind: np.ndarray, target: np.ndarray) -> np.ndarray:
+    found = np.zeros(len(kind), np.int32)
+    for p in range(len(kind)):
+        if kind[p]:
+            k = np.searchsorted(keys, np.int64(target[p]), side="right")
+            found[p] = moves[k - 1] if k else 0
+    return found
 
 
 @jit()

@@ -40,7 +40,7 @@ def log2(value: int) -> int:
     return LOG2[value >> shift] + shift * BIT
 
 
-@jit("int64[::1](uint8[::1], uint8[::1])")
+@jit("int32[::1](uint8[::1], uint8[::1])")
 def literals(old: np.ndarray, new: np.ndarray) -> np.ndarray:
     """What each byte of `new` would cost as a literal: order 1 and 2 statistics of `old`, mixed."""
     one = np.zeros((256, 256), np.int64)
@@ -53,7 +53,7 @@ def literals(old: np.ndarray, new: np.ndarray) -> np.ndarray:
             seen[pair] += 1
             two[pair, old[i]] += 1
     total = one.sum(axis=1)
-    cost = np.full(len(new), 8 * BIT, np.int64)
+    cost = np.full(len(new), 8 * BIT, np.int32)
     for i in range(2, len(new)):
         pair = np.int64(new[i - 2]) << 8 | new[i - 1]
         first = ((one[new[i - 1], new[i]] * 10 + 3) << 20) // (total[new[i - 1]] * 10 + 770)

@@ -44,6 +44,8 @@ _D, _COST, _NODE, _MISS, _PREV, _FROM, _LAST, _LAST2, _SKIP, _FIELDS = range(10)
 _LITERAL = (1 << 31) - 1  # the diagonal of "no diagonal"
 _STATES = 96
 _NEVER = 1 << 50
+_DROPPED = -1
+_BEFORE, _KNOWN = 1 << 8, 1 << 9  # of a shape: see _neighbours
 _LONG = 64  # after so many bytes without a flaw, other diagonals need not be followed
 
 
@@ -56,36 +58,55 @@ def _has(states, count, d):
 
 
 @jit()
-def _nearby(found, n, text, new, q, order, slot, least, slack, around):
-    """Adds the diagonal of the longest match, and of those nearly as long the one nearest to `around`."""
+def _neighbours(text, new, q, order, slot, least, slack):
+    """How many suffixes of `text` on either side of new[q:] match nearly as long as the longest, at most 12.
+
+    Those before in the low 4 bits, those behind in the next 4; then _BEFORE, if the longest is one before.
+    """
     left = np.int64(slot[q]) - 1
     right = left + 1
     a = common(text, np.int64(order[left]), new, q, 4096) if left >= 0 else -1
     b = common(text, np.int64(order[right]), new, q, 4096) if right < len(order) else -1
     longest = max(a, b)
+    shape = _KNOWN | (_BEFORE if a >= b else 0)
     if longest < least:
-        return n
+        return shape
     least = max(least, longest - slack)
-    nearest = np.int64(_LITERAL)
-    first = True
     for _ in range(12):
         if max(a, b) < least:
             break
         if a >= b:
-            d = np.int64(order[left]) - q
-            size = a
+            shape += 1
             left -= 1
             a = common(text, np.int64(order[left]), new, q, 4096) if left >= 0 else -1
         else:
-            d = np.int64(order[right]) - q
-            size = b
+            shape += 1 << 4
             right += 1
             b = common(text, np.int64(order[right]), new, q, 4096) if right < len(order) else -1
-        if first and size == longest:
-            found[n] = d
-            n += 1
-            first = False
-        elif abs(d - around) < abs(nearest - around):
+    return shape
+
+
+@jit()
+def _nearby(found, n, text, new, q, order, slot, shapes, least, slack, around):
+    """Adds the diagonal of the longest match, and of those nearly as long the one nearest to `around`.
+
+    shapes: of `_neighbours`, kept from one search to the next: reading so much text is most of the work.
+    """
+    if shapes[q] == 0:
+        shapes[q] = _neighbours(text, new, q, order, slot, least, slack)
+    shape = np.int64(shapes[q])
+    at = np.int64(slot[q])
+    start = at - (shape & 15)
+    end = at + (shape >> 4 & 15)
+    if start == end:
+        return n
+    longest = at - 1 if shape & _BEFORE else at
+    found[n] = np.int64(order[longest]) - q
+    n += 1
+    nearest = np.int64(_LITERAL)
+    for i in range(start, end):
+        d = np.int64(order[i]) - q
+        if i != longest and abs(d - around) < abs(nearest - around):
             nearest = d
     if nearest != _LITERAL:
         found[n] = nearest
@@ -213,15 +234,20 @@ def _flawless(pair, p, q, most):
 @jit()
 def _cheapest(states, count, keep):
     """Drops the dearest states (of equals the later) until `keep` are left."""
-    while count > keep:
+    for _ in range(count - keep):
         worst = 0
         for i in range(1, count):
             if states[i, _COST] >= states[worst, _COST]:
                 worst = i
-        for i in range(worst, count - 1):
-            states[i] = states[i + 1]
-        count -= 1
-    return count
+        states[worst, _COST] = _DROPPED
+    kept = count
+    for i in range(count):
+        if states[i, _COST] == _DROPPED:
+            kept = min(kept, i)
+        elif i > kept:
+            states[kept] = states[i]
+            kept += 1
+    return min(count, keep)
 
 
 @jit()
@@ -229,13 +255,13 @@ def search(pair, near, form, literal, pointers, costs, first):
     """The nodes (previous node, position, diagonal) of the cheapest cover and the last one's index.
 
     pair: (old, new, kind, target, apart, moved, old_address, new_address), by position, and the base.
-    near: (order, slot, earlier): raw suffix order of old, and matches within new.
-    form: (old, new, order, slot) of the images with their operands put out of the way.
+    near: (order, slot, shapes, earlier): raw suffix order of old, and matches within new.
+    form: (old, new, order, slot, shapes) of the images with their operands put out of the way.
     literal: cost of each new byte as a literal. pointers: (targets, positions), sorted.
     """
     old, new, kind, target, _, moved, _, new_address, base = pair
-    order, slot, earlier = near
-    old_form, new_form, form_order, form_slot = form
+    order, slot, shapes, earlier = near
+    old_form, new_form, form_order, form_slot, form_shapes = form
     n = len(new)
     nodes = np.empty((n + 2, 3), np.int32)
     nodes[0] = (-1, 0, _LITERAL)
@@ -247,6 +273,8 @@ def search(pair, near, form, literal, pointers, costs, first):
     lit_node = np.int64(0)
     lit_prev = np.int64(-1)
     lit_from = np.int64(0)
+    flawed = np.int64(_LITERAL)
+    flaw = np.int64(0)
     q = 0
     while True:
         best = lit_cost
@@ -272,8 +300,11 @@ def search(pair, near, form, literal, pointers, costs, first):
         if q == n:
             break
         p = q + around if b >= 0 else np.int64(-1)
-        if 0 <= p < len(old) and states[b, _SKIP] == 0:
+        known = around == flawed and q < flaw  # a flaw too near, found from an earlier byte
+        if 0 <= p < len(old) and states[b, _SKIP] == 0 and not known:
             run = _flawless(pair, p, q, n)
+            flawed = around
+            flaw = q + run
             if run >= _LONG:
                 q += run
                 states[b, _COST] += run * costs.hit
@@ -286,8 +317,8 @@ def search(pair, near, form, literal, pointers, costs, first):
                 count = _inside(states, count, q, len(old))
                 continue
         if p < 0 or p >= len(old) or common(old, p, new, q, 24) < min(24, n - q):
-            f = _nearby(found, 0, old, new, q, order, slot, 6, 4, around)
-            f = _nearby(found, f, old_form, new_form, q, form_order, form_slot, 10, 8, around)
+            f = _nearby(found, 0, old, new, q, order, slot, shapes, 6, 4, around)
+            f = _nearby(found, f, old_form, new_form, q, form_order, form_slot, form_shapes, 10, 8, around)
             if earlier[q] >= 0:
                 found[f] = len(old) + earlier[q] - q
                 f += 1

@@ -24,12 +24,18 @@ def blank(data: np.ndarray, kind: np.ndarray, size: int) -> np.ndarray:
     return form
 
 
-@jit("uint8[::1](uint8[::1], uint8[::1], int64[::1], int64, int64)")
-def absolute(data: np.ndarray, kind: np.ndarray, target: np.ndarray, size: int, base: int) -> np.ndarray:
-    """The first `size` bytes of `data` with each operand holding its target instead of a distance."""
+@jit("uint8[::1](uint8[::1], uint8[::1], int32[::1], int32[::1], int64, int64)")
+def absolute(
+    data: np.ndarray, kind: np.ndarray, target: np.ndarray, moved: np.ndarray, size: int, base: int
+) -> np.ndarray:
+    """The first `size` bytes of `data` with each operand holding its target instead of a distance.
+
+    `moved` is added to the targets; it may be empty.
+    """
     form = data[:size].copy()
     for p in range(size):
         k = np.int64(kind[p])
         if k and not LOCAL[k] and p + SIZE[k] <= size:
-            store(form, p, put(k, load(data, p, SIZE[k]), target[p], 0, 0, base), SIZE[k])
+            to = np.int64(target[p]) + (moved[p] if len(moved) else 0)
+            store(form, p, put(k, load(data, p, SIZE[k]), to, 0, 0, base), SIZE[k])
     return form

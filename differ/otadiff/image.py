@@ -262,7 +262,11 @@ def find_references(image: Image, base: int) -> References:
         first = s.address - base
         here = slice(s.offset, s.offset + s.size)
         address[here] = np.arange(first, first + s.size, dtype=np.int32)
-        ends = np.arange(s.size) // sweep.BLOCK * sweep.BLOCK + sweep.BLOCK if s.executable else s.size
+        ends = (
+            np.arange(s.size, dtype=np.int32) // sweep.BLOCK * sweep.BLOCK + sweep.BLOCK
+            if s.executable
+            else s.size
+        )
         limit[here] = s.offset + np.minimum(ends, s.size)
         code_at[here] = s.executable
         if not s.executable:

@@ -120,7 +120,7 @@ def put_literals(state, out, models, weights, new, in_code, cpu, run, start, q, 
             run[:] = 0
 
 
-@jit("int64[::1](uint8[::1], boolean[::1], int64)")
+@jit("int32[::1](uint8[::1], boolean[::1], int64)")
 def adaptive_costs(new: np.ndarray, in_code: np.ndarray, cpu: int) -> np.ndarray:
     """What each byte would cost, in 1/1024 bit, if all of the image were sent as mixed literals."""
     models = np.full(MODELS, START, np.uint16)
@@ -128,9 +128,9 @@ def adaptive_costs(new: np.ndarray, in_code: np.ndarray, cpu: int) -> np.ndarray
     run = np.zeros(3, np.int64)
     state = new_state()
     out = np.zeros(2 * len(new) + 64, np.uint8)
-    cost = np.zeros(len(new), np.int64)
+    cost = np.zeros(len(new), np.int32)
     for q in range(len(new)):
         put_literals(state, out, models, weights, new, in_code, cpu, run, 0, q, 1, True)
         cost[q] = costs(state)[LITERALS]
-    cost[1:] -= cost[:-1].copy()
+        costs(state)[LITERALS] = 0
     return cost

@@ -209,7 +209,7 @@ def _view(given: Inputs, entries: AddressMap) -> tuple[np.ndarray | int, ...]:
     old = np.frombuffer(given.old.data, np.uint8).copy()
     new = np.zeros(len(given.new.data) + 8, np.uint8)
     new[: len(given.new.data)] = np.frombuffer(given.new.data, np.uint8)
-    moved = entries.displacements(r.target.astype(np.int64))
+    moved = entries.displacements(r.kind, r.target)
     return (
         old,
         new,

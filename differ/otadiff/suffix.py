@@ -21,13 +21,30 @@ class Order(NamedTuple):
 
 def sort_together(old: np.ndarray, new: np.ndarray) -> tuple[Order, np.ndarray]:
     """The order of old suffixes under new ones, and the new positions by the order of their suffixes."""
-    ranks = pydivsufsort.divsufsort(np.concatenate((old, new)))
-    is_old = ranks < len(old)
-    before = np.cumsum(is_old, dtype=np.int32)
-    new_order = ranks[~is_old] - np.int32(len(old))
-    slot = np.empty(len(new), np.int32)
-    slot[new_order] = before[~is_old]
-    return Order(ranks[is_old], slot), new_order
+    old_order, slot, new_order = _split(
+        pydivsufsort.divsufsort(np.concatenate((old, new))), len(old), len(new)
+    )
+    return Order(old_order, slot), new_order
+
+
+@jit("UniTuple(int32[::1], 3)(int32[::1], int64, int64)")
+def _split(ranks: np.ndarray, old_size: int, new_size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Old suffixes in order, the slots of the new ones, and new suffixes in order."""
+    old_order = np.empty(old_size, np.int32)
+    slot = np.empty(new_size, np.int32)
+    new_order = np.empty(new_size, np.int32)
+    before = 0
+    after = 0
+    for i in range(len(ranks)):
+        at = np.int64(ranks[i])
+        if at < old_size:
+            old_order[before] = at
+            before += 1
+        else:
+            slot[at - old_size] = before
+            new_order[after] = at - old_size
+            after += 1
+    return old_order, slot, new_order
 
 
 @jit("int64(uint8[::1], int64, uint8[::1], int64, int64)")
