@@ -123,9 +123,10 @@ def work(share: tuple[int, int]) -> dict[str, int]:
         except BaseException:
             print(f"seed {seed}, case {i}: {case}", file=sys.stderr)
             raise
+        finally:
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         kind = f"codec {case.codec}: " + (str(found) if isinstance(found, int) else "decoded")
         kinds[kind] = kinds.get(kind, 0) + 1
-    signal.setitimer(signal.ITIMER_VIRTUAL, 0)
     return kinds
 
 
@@ -146,7 +147,7 @@ def known(seed: int, decoder: str, anew: bool) -> dict[str, Any]:
             return found
     words = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
     commit = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
-    return {"seed": seed, "decoders": decoder, "commit": commit, "cases": 0, "faults": 0, "ended": {}}
+    return {"seed": seed, "decoders": decoder, "commit": commit, "cases": 0, "ended": {}}
 
 
 def main(count: int = 1_200_000, seed: int = 1) -> None:
