@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from otaspec.names import COUNT, TABLE, reaction
 from pydantic import BaseModel, Field
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from otacloud import targets
@@ -20,6 +20,7 @@ State = Literal[
     "confirmed", "reverted", "failed", "deferred", "idle",
 ]  # fmt: skip
 FINAL = ("confirmed", "reverted", "failed")
+KEPT = 1_000  # ids of reports of a device, the newest: however often it says something, its timeline ends
 
 
 class ReportIn(BaseModel):
@@ -71,6 +72,8 @@ async def take(cloud: Services, device_id: int, reports: list[ReportIn]) -> list
                 rollout_id = await _take_one(session, device, report, cloud.now())
                 if rollout_id is not None:
                     events.append(Event("rollout", rollout_id))
+        old = (Report.device_id == device_id, Report.report_id <= device.last_report - KEPT)
+        await session.execute(delete(Report).where(*old))
     cloud.presence.saw(device_id, cloud.now())
     cloud.hub.publish(device.tenant_id, *events)
     return [report.id for report in reports]

@@ -1,5 +1,6 @@
 """The device API against PROTOCOL.md, with a board written from that page."""
 
+import json
 import os
 from typing import Any
 
@@ -170,6 +171,34 @@ async def test_log_keeps_the_last_five(service: Service, product: dict[str, Any]
         assert answer.status_code == 204
     shown = await service.call("GET", "/products/thermostat/devices/kitchen")
     assert shown["log"] == "log 6"
+
+
+async def test_a_timeline_does_not_grow_without_end(
+    service: Service, product: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("otacloud.reports.KEPT", 20)
+    board = await joined(service, product, "kitchen")
+    for first in range(1, 65, 16):
+        ids = range(first, first + 16)
+        said = [{"id": n, "state": ("failed", "reverted")[n % 2], "code": 501} for n in ids]
+        assert await board.report(*said) == list(ids)
+    shown = await service.call("GET", "/products/thermostat/devices/kitchen")
+    assert [report["id"] for report in shown["reports"]] == list(range(64, 44, -1))
+
+
+async def test_what_no_database_keeps_is_refused_and_holds_nobody_up(
+    service: Service, product: dict[str, Any]
+) -> None:
+    board, neighbour = [await joined(service, product, dn) for dn in ("kitchen", "cellar")]
+    await neighbour.poll(room="cellar")
+    body = json.dumps({"nonce": "0" * 32, **board.says})
+    for odd in ('"room": NaN', '"room": 1e999', '"version": "1\\u0000"'):
+        sent = body[:-1] + f", {odd}}}"
+        answer = await service.http.post("/v1/poll", content=sent, headers=board.bearer)
+        assert (answer.status_code, answer.json()["error"]) == (400, "REQUEST_INVALID"), odd
+    await service.cloud.presence.flush()
+    shown = await service.call("GET", "/products/thermostat/devices/cellar")
+    assert shown["inventory"] == {"room": "cellar"}
 
 
 async def test_a_poll_that_says_nothing_new_writes_nothing(

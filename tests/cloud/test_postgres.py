@@ -9,14 +9,14 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from otacloud import db
-from otacloud.models import Base
-from sqlalchemy import Connection, inspect, make_url, text
+from otacloud.models import Base, Device
+from sqlalchemy import Connection, inspect, make_url, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from tests.cloud import postgres
 from tests.cloud.engines import QuickEngine
-from tests.cloud.kit import Clock, Service, started
+from tests.cloud.kit import Clock, Service, joined, started
 
 # Its tests run here once more: pytest collects them with this module's `service`.
 from tests.cloud.test_rollouts import *  # noqa: F403
@@ -82,7 +82,7 @@ async def test_up_down_and_up_again(url: str) -> None:
     await database.migrate()
     async with database._writer.begin() as connection:
         assert await connection.run_sync(compare) == []
-    for revision in ("0003", "0002", "0001", "base"):
+    for revision in ("0008", "0007", "0003", "0002", "0001", "base"):
         await database.migrate(revision)
     async with database._writer.begin() as connection:
         assert await connection.run_sync(tables) == ["alembic_version"]
@@ -109,6 +109,21 @@ async def test_boards_that_come_all_at_once_get_no_more_than_the_gate_lets_throu
     await fleet.roll_out(canary=0, parallel=3)
     answers = await asyncio.gather(*(board.poll() for board in fleet.boards))
     assert sum(answer["update"] is not None for answer in answers) == 3
+
+
+async def test_what_boards_say_in_passing_is_written(service: Service, clock: Clock) -> None:
+    product = await service.product()
+    boards = [await joined(service, product, dn) for dn in ("kitchen", "cellar")]
+    for later in (0, 5):
+        clock.time += later
+        for board in boards:
+            await board.poll(uptime=later)
+        await service.cloud.presence.flush()
+        assert not service.cloud.presence._seen
+        async with service.cloud.db.read() as session:
+            assert set(await session.scalars(select(Device.last_seen_at).select_from(Device))) == {clock.time}
+    shown = await service.call("GET", "/products/thermostat/devices/cellar")
+    assert (shown["inventory"], shown["last_seen_at"]) == ({"uptime": 5}, clock.time)
 
 
 async def test_audit_entries_of_many_at_once_make_one_chain(service: Service) -> None:
