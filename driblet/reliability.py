@@ -275,7 +275,8 @@ def page(found: dict[str, Any]) -> str:
     for row in found["phases"]:
         cells = [row["phase"], *(f"{row[n]:,}" for n in _COLUMNS), row["commit"]]
         text += f"| {' | '.join(cells)} |\n"
-    text += "\nBytes, erases: the most that a cut cost beyond an uncut run. Commit: what was tried.\n"
+    text += "\nBytes, erases: the most that a cut cost beyond an uncut run. Commit: what was tried. "
+    text += f"{sum(r['cut_twice'] for r in found['phases']):,} runs lost their power twice.\n"
     part = [r for r in found["phases"] if r["runs"] < r["planned"]]
     if part:
         said = [f"{r['phase']} ({r['runs']:,} of {r['planned']:,})" for r in part]

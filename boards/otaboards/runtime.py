@@ -21,9 +21,10 @@ from otaboards.mpy import compile_mpy, compile_tree, plain_source
 
 __all__ = ["Runtime", "compile_mpy", "compile_tree", "find", "plain_source"]
 
-# What `sys.implementation._mpy >> 10` means: py/persistentcode.h, MP_NATIVE_ARCH_*.
+# What `sys.implementation._mpy >> 10` means: py/persistentcode.h, MP_NATIVE_ARCH_*. x64 runs bytecode: in
+# viper's 64 bits a word that is read from memory loses its sign, and decoders go wrong.
 _ARCHITECTURES = (
-    *(None, "x86", "x64", "armv6", "armv6m", "armv7m", "armv7em", "armv7emsp", "armv7emdp"),
+    *(None, "x86", None, "armv6", "armv6m", "armv7m", "armv7em", "armv7emsp", "armv7emdp"),
     *("xtensa", "xtensawin", "rv32imc"),
 )
 _MPY_VERSION = (6, 3)  # of mpy-cross 1.25
@@ -45,7 +46,7 @@ print('.'.join(str(n) for n in i.version[:3]), i._mpy, ','.join(n for n in neede
 class Runtime:
     """A MicroPython that can be started.
 
-    `arch` is mpy-cross's word for its native code ("x86", "x64"; None: bytecode only), `origin` says in words
+    `arch` is mpy-cross's word for its native code ("x86"; None: bytecode only), `origin` says in words
     where it comes from, and why it is not the preferred one where it is not.
     """
 
