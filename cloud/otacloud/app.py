@@ -38,6 +38,7 @@ from otacloud.jobs import Runner
 from otacloud.keysetcache import KeySetCache
 from otacloud.limits import BodyLimit
 from otacloud.metrics import Metrics
+from otacloud.notices import Notifier
 from otacloud.presence import Presence
 from otacloud.quotas import Quotas
 from otacloud.services import Services, unix_time
@@ -84,19 +85,21 @@ def build_services(
     hub = Hub()
     metrics = Metrics()
     engine = engine or ProcessEngine(settings.workers)
+    presence, fleet = Presence(db, hub, now), Fleet(db, hub)
     return Services(
         settings=settings,
         db=db,
         vault=vault,
         storage=storage,
         hub=hub,
-        presence=Presence(db, hub, now),
-        fleet=Fleet(db, hub),
+        presence=presence,
+        fleet=fleet,
         keysets=KeySetCache(db),
         runner=Runner(db, storage, vault, hub, engine, now),
         device_auth=DeviceAuth(vault),
         deliverer=Deliverer(db, vault, settings, now),
         metrics=metrics,
+        notifier=Notifier(db, hub, fleet, presence, metrics, settings.offer_timeout, now),
         quotas=Quotas(settings, metrics),
         now=now,
     )
@@ -117,6 +120,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         asyncio.create_task(cloud.presence.run()),
         asyncio.create_task(cloud.runner.run(cloud.settings.workers)),
         asyncio.create_task(cloud.deliverer.run()),
+        asyncio.create_task(cloud.notifier.run()),
         asyncio.create_task(membership.resume(cloud.db, cloud.hub, cloud.now)),
     ]
     try:

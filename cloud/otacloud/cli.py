@@ -1,6 +1,7 @@
 """Commands of the cloud."""
 
 import asyncio
+import contextlib
 import json
 import socket
 import sys
@@ -44,7 +45,7 @@ def serve(
     key: Annotated[Path | None, typer.Option(help="PEM private key of --cert.")] = None,
     as_json: Annotated[bool, console.JSON] = False,
 ) -> None:
-    """Run the service: API, boards and console on one port.
+    """Run the service: API, boards and console on one port; MQTT on another (DRIBLET_MQTT_PORT), if set.
 
     The first start makes the database, the master key and an admin token, which is
     shown this once.
@@ -63,15 +64,18 @@ def serve(
     settings = _settings(data, database, secure_cookies=True if cert else None)
     logs.set_up(settings.log_json, settings.log_level)
     listen = Listen(host, port, cert, key)
+    beside = Listen(host, settings.mqtt_port, cert, key, "DRIBLET_MQTT_PORT")
     cloud = build_services(settings)
 
-    async def main(listener: socket.socket) -> None:
+    async def main(listener: socket.socket, door: socket.socket | None) -> None:
         made = await prepare(cloud)
         _announce(listen.url(listener), made, settings.data, as_json)
-        await run(cloud, listen, listener)
+        await run(cloud, listen, listener, door)
 
-    with listen.bind() as listener:  # before a token is made that is shown only once
-        asyncio.run(main(listener))
+    with contextlib.ExitStack() as sockets:  # before a token is made that is shown only once
+        listener = sockets.enter_context(listen.bind())
+        door = sockets.enter_context(beside.bind()) if settings.mqtt_port else None
+        asyncio.run(main(listener, door))
 
 
 @app.command()
@@ -106,6 +110,40 @@ def recover(
         console.print_json({"tenant": tenant, "token": made})
     else:
         print(made)
+
+
+@app.command()
+def mosquitto(
+    folder: Annotated[Path, typer.Argument(help="Folder to write `passwords` and `acl` to.")],
+    data: Annotated[Path | None, typer.Option(help="Data folder of the service.")] = None,
+    database: Annotated[str | None, typer.Option(help="SQLAlchemy URL instead of SQLite.")] = None,
+    as_json: Annotated[bool, console.JSON] = False,
+) -> None:
+    """Write Mosquitto's files for the broker of DRIBLET_MQTT_URL: who may log in, and to which topics.
+
+    Passwords are hashes. Run it again when devices have joined, and send Mosquitto a SIGHUP;
+    a device that it does not know polls all the same.
+
+    Example: DRIBLET_MQTT_URL=mqtts://driblet:secret@mqtt.example.com driblet mosquitto /etc/mosquitto/driblet
+    """
+    from otacloud import mosquitto
+    from otacloud.app import build_services
+
+    settings = _settings(data, database)
+
+    async def main() -> mosquitto.Files:
+        cloud = build_services(settings)
+        try:
+            return await mosquitto.files(cloud.db, cloud.vault, *settings.broker_names())
+        finally:
+            await cloud.db.close()
+
+    made = asyncio.run(main())
+    mosquitto.write(folder, made)
+    if as_json:
+        console.print_json({"folder": str(folder), "devices": made.devices})
+    else:
+        print(f"{folder}: passwords and acl of {made.devices} devices")
 
 
 @app.command()

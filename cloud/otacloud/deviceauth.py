@@ -7,7 +7,7 @@ import os
 import struct
 from typing import NamedTuple
 
-from otaspec import mac
+from otaspec import mac, mqtt
 
 from otacloud.errors import refuse
 from otacloud.vault import SealBroken, Vault
@@ -81,6 +81,14 @@ class DeviceAuth:
     def poll_key(self, ds_sealed: bytes) -> bytes:
         """The key of a device's answers: good for nothing else, so it may stay in memory."""
         return mac.poll_key(self._vault.open(ds_sealed, "ds"))
+
+    def check_broker(
+        self, ds_sealed: bytes | None, pk: str, dn: str, cid: str, timestamp: str, shown: str
+    ) -> bool:
+        """The MQTT password (PROTOCOL.md section 6); the same time for a device that does not exist."""
+        ds = self._nobody if ds_sealed is None else self._vault.open(ds_sealed, "ds")
+        expected = mqtt.password(ds, pk, dn, cid, timestamp)
+        return hmac.compare_digest(expected.encode(), shown.upper().encode()) and ds_sealed is not None
 
     def new_token(self, device_id: int, generation: int, expires: int) -> str:
         return _text(self._vault.seal(_CLAIMS.pack(device_id, generation, expires), "device token"))

@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 from operator import attrgetter
 from sys import intern
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -83,6 +83,12 @@ class Known:
     waiting: Waiting | None = None
 
 
+class Secret(NamedTuple):
+    device_id: int
+    generation: int
+    ds_sealed: bytes
+
+
 core_of = attrgetter(*CORE)
 
 
@@ -132,6 +138,21 @@ class Fleet:
             if known is not None:
                 self._known[device_id] = known
         return known
+
+    async def find(self, pk: str, dn: str) -> Known | None:
+        """The device of that name, if it may log in."""
+        query = select(Device.id).join(Product, Product.id == Device.product_id)
+        async with self._db.read() as session:
+            device_id = await session.scalar(query.where(Product.pk == pk, Device.dn == dn))
+        return None if device_id is None else await self.get(device_id)
+
+    async def secret(self, pk: str, dn: str) -> Secret | None:
+        """That of a device which may log in."""
+        query = select(Device.id, Device.generation, Device.ds_sealed).join(Product)
+        query = query.where(Product.pk == pk, Device.dn == dn, Device.access == "approved")
+        async with self._db.read() as session:
+            row = (await session.execute(query)).first()
+        return Secret(row[0], row[1], row[2]) if row and row[2] else None
 
     async def load(self) -> None:
         """Reads the whole fleet, a piece at a time: after a start, every board polls within the minute."""

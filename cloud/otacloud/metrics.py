@@ -21,6 +21,12 @@ class Metrics:
             ["whose"],
             registry=self.registry,
         )
+        self.notices = Counter(
+            "driblet_notices", "Messages by MQTT that told a board to poll.", registry=self.registry
+        )
+        self.heard = Counter(
+            "driblet_heard", "Messages of boards by MQTT, by kind.", ["kind"], registry=self.registry
+        )
         self.package_requests = Counter(
             "driblet_package_requests",
             "Requests for packages, by HTTP status.",

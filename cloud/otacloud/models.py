@@ -317,6 +317,7 @@ class Target(Base):
         Index(None, "device_id", "state"),
         Index(None, "rollout_id", "state", "active_at"),
         Index(None, "rollout_id", "offered_at"),
+        Index(None, "rollout_id", "rank"),
     )
     rollout_id: Mapped[int] = mapped_column(ForeignKey("rollouts.id"), primary_key=True, autoincrement=False)
     device_id: Mapped[int] = mapped_column(ForeignKey("devices.id"), primary_key=True, autoincrement=False)

@@ -39,6 +39,16 @@ class Gate:
         """The same gate before another board."""
         return replace(self, rank=rank)
 
+    def free(self) -> int | None:
+        """Boards that may be offered the release now; None: any number."""
+        bounds = [
+            None if self.quota is None else self.quota - self.confirmed - self.in_flight,
+            None if self.parallel is None else self.parallel - self.in_flight,
+            None if self.per_minute is None else self.per_minute - self.last_minute,
+        ]
+        known = [bound for bound in bounds if bound is not None]
+        return max(min(known), 0) if known else None
+
     def is_open(self) -> bool:
         """Whether this board may be offered the release now."""
         return (

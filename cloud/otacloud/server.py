@@ -1,6 +1,10 @@
-"""Runs the application under uvicorn: one socket, a graceful end."""
+"""Runs the application under uvicorn: one socket, a graceful end; an MQTT broker beside it, if one is set."""
 
+import asyncio
+import contextlib
 import socket
+import ssl
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -23,6 +27,7 @@ class Listen:
     port: int = 8070
     cert: Path | None = None
     key: Path | None = None
+    chosen_by: str = "--host and --port"
 
     def bind(self) -> socket.socket:
         """A socket that takes connections from now on: they wait until the service is ready.
@@ -38,12 +43,12 @@ class Listen:
             listener.listen(BACKLOG)
         except OSError as problem:
             listener.close()
-            evidence = f"{self.host}:{self.port}: {problem.strerror}; choose with --host and --port"
+            evidence = f"{self.host}:{self.port}: {problem.strerror}; choose with {self.chosen_by}"
             raise InputError(code("REQUEST_INVALID"), evidence) from problem
         return listener
 
-    def url(self, listener: socket.socket) -> str:
-        scheme = "https" if self.cert else "http"
+    def url(self, listener: socket.socket, scheme: str = "http") -> str:
+        scheme += "s" if self.cert else ""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{scheme}://{host}:{listener.getsockname()[1]}"
 
@@ -60,8 +65,45 @@ class Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-async def serve(cloud: Services, listen: Listen, listener: socket.socket) -> None:
-    """Answers until SIGTERM or SIGINT."""
+@contextlib.asynccontextmanager
+async def broker(cloud: Services, listen: Listen, door: socket.socket | None) -> AsyncIterator[None]:
+    """Tells boards to poll meanwhile, by the broker of the settings: ours at `door`, or another by URL."""
+    settings, notifier = cloud.settings, cloud.notifier
+    if settings.mqtt_url:
+        from otacloud.brokerlink import Link
+
+        link = Link(settings.mqtt_url.get_secret_value(), settings.mqtt_ca, notifier.hear)
+        task = asyncio.create_task(link.run())
+        await notifier.begin(link)
+        try:
+            yield
+        finally:
+            notifier.end()
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+    elif door:
+        from otacloud.broker import Broker  # amqtt takes a third of a second to import
+
+        context = None
+        if listen.cert:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(listen.cert, listen.key)
+        embedded = Broker(cloud.fleet, cloud.device_auth, cloud.hub, notifier.hear)
+        await embedded.start(door, context)
+        await notifier.begin(embedded)
+        try:
+            yield
+        finally:
+            notifier.end()
+            await embedded.close()
+    else:
+        yield
+
+
+async def serve(
+    cloud: Services, listen: Listen, listener: socket.socket, door: socket.socket | None = None
+) -> None:
+    """Answers until SIGTERM or SIGINT; `door`: where the embedded broker listens."""
     config = uvicorn.Config(
         create_app(cloud),
         log_config=None,
@@ -72,4 +114,5 @@ async def serve(cloud: Services, listen: Listen, listener: socket.socket) -> Non
         ssl_certfile=listen.cert,
         ssl_keyfile=listen.key,
     )
-    await Server(config, cloud).serve(sockets=[listener])
+    async with broker(cloud, listen, door):
+        await Server(config, cloud).serve(sockets=[listener])

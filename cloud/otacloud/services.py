@@ -15,6 +15,7 @@ from otacloud.fleet import Fleet
 from otacloud.jobs import Runner
 from otacloud.keysetcache import KeySetCache
 from otacloud.metrics import Metrics
+from otacloud.notices import Notifier
 from otacloud.presence import Presence
 from otacloud.quotas import Quotas
 from otacloud.settings import Settings
@@ -40,6 +41,7 @@ class Services:
     device_auth: DeviceAuth
     deliverer: Deliverer
     metrics: Metrics
+    notifier: Notifier
     quotas: Quotas
     now: Callable[[], int] = field(default=unix_time)
 

@@ -1,6 +1,7 @@
 """What can be set, by environment (`DRIBLET_...`) or by `driblet serve`. docs/settings.md lists it."""
 
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -60,6 +61,19 @@ class Settings(BaseSettings):
         ge=0,
         description="Calls in a second by all boards, people and programs of a tenant; 0: any number.",
     )
+    mqtt_port: int = Field(
+        0,
+        ge=0,
+        le=65_535,
+        description="Port of the MQTT broker inside, which tells boards to poll (TLS by `--cert`). 0: none.",
+    )
+    mqtt_url: SecretStr | None = Field(
+        None,
+        description="MQTT broker to use instead, such as Mosquitto: `mqtts://user:password@host:8883`.",
+    )
+    mqtt_ca: Path | None = Field(
+        None, description="PEM file of the CA of that broker; empty: those of the system."
+    )
     workers: int = Field(1, ge=1, le=64, description="Processes that make packages.")
     log_json: bool = Field(False, description="Log as JSON lines rather than for people.")
     log_level: Level = Field(
@@ -67,3 +81,8 @@ class Settings(BaseSettings):
         description="`debug` also has reads and all calls of boards, `warning` no requests at all.",
     )
     secure_cookies: bool = Field(False, description="Console cookies over HTTPS only; set by `--cert`.")
+
+    def broker_names(self) -> tuple[str, str]:
+        """User and password of the service at the broker of `mqtt_url`."""
+        found = urlsplit(self.mqtt_url.get_secret_value() if self.mqtt_url else "")
+        return unquote(found.username or ""), unquote(found.password or "")

@@ -20,13 +20,13 @@ from .station import Station, image
 pytestmark = pytest.mark.slow
 
 
-def serve(folder: Path) -> "tuple[subprocess.Popen[bytes], dict[str, str]]":
+def serve(folder: Path, **settings: str) -> "tuple[subprocess.Popen[bytes], dict[str, str]]":
     """`driblet serve` as a process of its own, and what it said: url, token (the first time)."""
     command = "from driblet.cli import main; main()"
     process = subprocess.Popen(
         [sys.executable, "-c", command, "serve", "--port", "0", "--data", str(folder), "--json"],
         stdout=subprocess.PIPE,
-        env=os.environ | {"DRIBLET_POLL_INTERVAL": "1"},
+        env=os.environ | {"DRIBLET_POLL_INTERVAL": "1"} | settings,
     )
     assert process.stdout
     return process, json.loads(process.stdout.readline())
@@ -40,8 +40,8 @@ def end(process: "subprocess.Popen[bytes]") -> None:
 
 
 @contextmanager
-def cloud(folder: Path) -> Iterator[Client]:
-    process, said = serve(folder)
+def cloud(folder: Path, **settings: str) -> Iterator[Client]:
+    process, said = serve(folder, **settings)
     try:
         with Client(said["url"], said["token"]) as client:
             yield client
