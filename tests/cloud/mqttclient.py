@@ -53,6 +53,14 @@ class Device:
         self.send(mqtt.PINGREQ)
         return await self.packet() == b"\xd0\x00"
 
+    async def rest(self) -> int:
+        """How many messages came before the answer to a ping."""
+        self.send(mqtt.PINGREQ)
+        count = 0
+        while await self.packet() != b"\xd0\x00":
+            count += 1
+        return count
+
     async def told(self) -> bytes:
         """The body of the next message for it."""
         raw = await self.packet()

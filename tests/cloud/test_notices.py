@@ -89,13 +89,20 @@ async def test_the_next_phase_is_told_when_the_first_has_soaked(
 
 
 async def test_each_place_is_told_once_and_a_look_costs_few_queries(fleet: Fleet, outlet: Outlet) -> None:
-    await fleet.roll_out(phases=[])
+    await fleet.roll_out(phases=[{"percent": 100}])
     await outlet.until(lambda told: len(told) == 3)
     with statements(fleet.service) as seen:
         for _ in range(5):
             assert await fleet.service.cloud.notifier.look(fleet.id) is None
     assert len(outlet.told) == 3
     assert len(seen) < 5 * 6
+
+
+async def heard(service: Service, informs: int) -> None:
+    """Until so many were dealt with."""
+    while service.cloud.metrics.heard.labels("inform")._value.get() < informs:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.1)
 
 
 async def test_a_board_that_connects_is_told_of_its_open_place(fleet: Fleet) -> None:
@@ -107,16 +114,19 @@ async def test_a_board_that_connects_is_told_of_its_open_place(fleet: Fleet) -> 
         for device in (without, with_place):
             device.send(mqtt.publish(device.topic("inform"), b'{"id":"1","params":{"version":"1.0.0"}}'))
         assert json.loads(await with_place.told())["data"]["version"] == "1.1.0"
-        assert await without.alive()
+        await heard(service, 2)
+        assert await without.rest() == 0
+        await with_place.rest()  # the look at the start may have told it, too
         await fleet.confirm(fleet.boards[1])
         with_place.send(mqtt.publish(with_place.topic("inform"), b"not JSON: nobody reads it"))
-        assert await with_place.alive()
+        await heard(service, 3)
+        assert await with_place.rest() == 0
 
 
 async def test_the_embedded_broker_tells_the_board(fleet: Fleet) -> None:
     async with embedded(fleet.service) as port:
         devices = [await enter(port, board) for board in fleet.boards]
-        await fleet.roll_out(phases=[])
+        await fleet.roll_out(phases=[{"percent": 100}])
         bodies = [json.loads(await device.told()) for device in devices]
         assert {body["data"]["version"] for body in bodies} == {"1.1.0"}
         assert len({body["id"] for body in bodies}) == 3
