@@ -5,6 +5,7 @@ import contextlib
 import os
 import random
 import ssl
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -17,14 +18,20 @@ from otacloud.broker import Hear, Refused, packet
 log = structlog.get_logger()
 
 WAITING = 1_000  # notices that may wait for the broker; what comes then is dropped, as boards poll anyway
-FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0  # seconds before another try
+FIRST_WAIT, LONGEST_WAIT = 1.0, 15.0  # seconds before another try
 PATIENCE = 10  # seconds for one answer
 
 
-class Link:
-    """`url`: mqtt(s)://user:password@host:port. `ca`: PEM file of the CA to trust instead of the system's."""
+Begin = Callable[["Link"], Awaitable[None]]
 
-    def __init__(self, url: str, ca: Path | None, hear: Hear) -> None:
+
+class Link:
+    """`url`: mqtt(s)://user:password@host:port. `ca`: PEM file of the CA to trust instead of the system's.
+
+    `begin` is called whenever the broker is there, also again: boards may have come that nobody heard.
+    """
+
+    def __init__(self, url: str, ca: Path | None, hear: Hear, begin: Begin) -> None:
         found = urlsplit(url)
         if found.scheme not in ("mqtt", "mqtts") or not found.hostname:
             raise InputError(
@@ -37,6 +44,7 @@ class Link:
         self._port = found.port or (8883 if self._context else 1883)
         self._names = unquote(found.username or ""), unquote(found.password or "")
         self._hear = hear
+        self._begin = begin
         self._queue: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(WAITING)
         self._id = 0
 
@@ -58,6 +66,7 @@ class Link:
                     await self._enter(stream, writer)
                     log.info("connected to the broker", host=self._host, port=self._port)
                     wait = FIRST_WAIT
+                    await self._begin(self)
                     await self._stay(stream, writer)
                 finally:
                     writer.close()

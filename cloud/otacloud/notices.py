@@ -89,6 +89,7 @@ class Notifier:
         async with self._db.read() as session:
             running = set(await session.scalars(select(Rollout.id).where(Rollout.state == "running")))
         self.outlet = outlet
+        self._walks.clear()
         self._due |= running
         self._wake.set()
 

@@ -72,9 +72,8 @@ async def broker(cloud: Services, listen: Listen, door: socket.socket | None) ->
     if settings.mqtt_url:
         from otacloud.brokerlink import Link
 
-        link = Link(settings.mqtt_url.get_secret_value(), settings.mqtt_ca, notifier.hear)
+        link = Link(settings.mqtt_url.get_secret_value(), settings.mqtt_ca, notifier.hear, notifier.begin)
         task = asyncio.create_task(link.run())
-        await notifier.begin(link)
         try:
             yield
         finally:

@@ -2,6 +2,7 @@
 embedded broker and by a real Mosquitto, also when that is killed in the middle of the update."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
+from otacloud import mosquitto as made
 from otacloud.client import Client
 from otacloud.schemas import DeviceChange, GroupIn, ProductIn, RolloutIn
 
@@ -72,7 +74,12 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     folder = tmp_path_factory.mktemp("elsewhere")
     port = mosquitto.free_port()
     url = f"mqtt://driblet:word@127.0.0.1:{port}"
-    with cloud(folder / "cloud", **HOUR, DRIBLET_MQTT_URL=url) as client:
+    names = made.Files(made.line("driblet", "word") + "\n", "\n".join(made.service("driblet")) + "\n", 0)
+    made.write(folder, names)
+    with (
+        mosquitto.running(folder, port) as process,
+        cloud(folder / "cloud", **HOUR, DRIBLET_MQTT_URL=url) as client,
+    ):
         keys, secrets = stock(client, folder)
         command = [
             "from driblet.cli import main; main()",
@@ -83,8 +90,8 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         ]
         environment = os.environ | {"DRIBLET_MQTT_URL": url}
         subprocess.run([sys.executable, "-c", *command], env=environment, check=True, capture_output=True)
-        with mosquitto.running(folder, port) as process:
-            yield Place(client, keys, secrets, f"mqtt://127.0.0.1:{port}", process)
+        process.send_signal(signal.SIGHUP)
+        yield Place(client, keys, secrets, f"mqtt://127.0.0.1:{port}", process)
 
 
 SETTINGS: dict[str, dict[str, Any]] = {

@@ -24,7 +24,7 @@ NO = b"\x20\x02\x00\x05"
 class Place:
     folder: Path
     port: int
-    link: Link
+    begun: asyncio.Event  # the service has come to the broker
 
 
 @pytest.fixture
@@ -40,10 +40,15 @@ async def place(fleet: Fleet, tmp_path: Path) -> AsyncIterator[Place]:
     assert files.devices == 3
     made.write(tmp_path, files)
     port = mosquitto.free_port()
-    link = Link(f"mqtt://driblet:s3cret%40word@127.0.0.1:{port}", None, cloud.notifier.hear)
+    begun = asyncio.Event()
+
+    async def begin(link: Link) -> None:
+        await cloud.notifier.begin(link)
+        begun.set()
+
+    link = Link(f"mqtt://driblet:s3cret%40word@127.0.0.1:{port}", None, cloud.notifier.hear, begin)
     task = asyncio.create_task(link.run())
-    await cloud.notifier.begin(link)
-    yield Place(tmp_path, port, link)
+    yield Place(tmp_path, port, begun)
     close_all()
     cloud.notifier.end()
     task.cancel()
@@ -55,23 +60,22 @@ async def test_rollouts_reach_the_boards_and_a_broker_that_was_away_is_found_aga
 ) -> None:
     with mosquitto.running(place.folder, place.port):
         device = await enter(place.port, fleet.boards[1])
+        await place.begun.wait()
         await fleet.roll_out(devices=["board-1"])
         assert json.loads(await device.told())["data"]["version"] == "1.1.0"
     close_all()
-    await asyncio.sleep(0.1)
+    place.begun.clear()
     with mosquitto.running(place.folder, place.port):
         device = await enter(place.port, fleet.boards[1])
-        for _ in range(300):  # heard once the service is back, too
-            device.send(mqtt.publish(device.topic("inform"), b"{}"))
-            await asyncio.sleep(0.1)
-            if not await device.alive():
-                break
-        else:
-            raise AssertionError("nothing came")
+        await place.begun.wait()
+        assert await device.told()  # who came while the service was away
+        device.send(mqtt.publish(device.topic("inform"), b"{}"))
+        assert await device.told()
 
 
 async def test_mosquitto_knows_each_device_and_its_topics(fleet: Fleet, place: Place) -> None:
     with mosquitto.running(place.folder, place.port):
+        await place.begun.wait()
         kitchen, hall = [await enter(place.port, board) for board in fleet.boards[:2]]
         assert (await knock(place.port, hello(fleet.boards[0], secret="0" * 64)))[1] == NO
         assert (await knock(place.port, hello(fleet.boards[0], user=mqtt.username("thermostat", "x"))))[
@@ -91,7 +95,11 @@ async def test_files_need_a_name_for_the_service(service: Service) -> None:
         await made.files(service.cloud.db, service.cloud.vault, "", "")
 
 
+async def never(link: Link) -> None:
+    raise AssertionError
+
+
 @pytest.mark.parametrize("url", ["http://host", "mqtt://", "host:1883"])
 def test_a_url_that_is_none(url: str) -> None:
     with pytest.raises(InputError, match="DRIBLET_MQTT_URL"):
-        Link(url, None, lambda *_: None)
+        Link(url, None, lambda *_: None, never)
