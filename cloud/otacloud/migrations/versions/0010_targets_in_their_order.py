@@ -1,13 +1,13 @@
 """An index of a rollout's places in their order: who is told next.
 
-Revision ID: 0008
-Revises: 0007
+Revision ID: 0010
+Revises: 0009
 """
 
 from alembic import op
 
-revision = "0008"
-down_revision = "0007"
+revision = "0010"
+down_revision = "0009"
 
 NAME = "ix_targets_rollout_id_rank"
 
