@@ -1,7 +1,6 @@
 """An MQTT broker elsewhere (Mosquitto, say): the service is one of its clients."""
 
 import asyncio
-import contextlib
 import os
 import random
 import ssl
@@ -92,8 +91,9 @@ class Link:
                     self._take(await packet(stream))
         finally:
             talk.cancel()
-            with contextlib.suppress(asyncio.CancelledError, OSError):
-                await talk
+            await asyncio.wait([talk])  # not `await talk`: that could swallow our own end
+            if not talk.cancelled():
+                log.warning("no broker", problem=repr(talk.exception()))
 
     def _take(self, raw: bytes) -> None:
         """What boards say; answers to what we sent tell us nothing."""
