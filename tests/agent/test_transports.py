@@ -17,7 +17,7 @@ import httpx
 import pytest
 from otacloud import mosquitto as made
 from otacloud.client import Client
-from otacloud.schemas import DeviceChange, GroupIn, ProductIn, RolloutIn
+from otacloud.schemas import DeviceChange, DeviceIn, GroupIn, ProductIn, RolloutIn
 
 from tests.cloud import mosquitto
 
@@ -55,7 +55,7 @@ def stock(client: Client, folder: Path) -> tuple[bytes, dict[str, bytes]]:
         (folder / version).write_bytes(raw)
         client.upload_release("thermostat", version, folder / version)
         client.wait_release("thermostat", version)
-    secrets = {dn: bytes.fromhex(client.create_device("thermostat", dn).ds) for dn in BOARDS}
+    secrets = {dn: bytes.fromhex(client.create_device("thermostat", DeviceIn(dn=dn)).ds) for dn in BOARDS}
     client.change_device("thermostat", "poll", DeviceChange(group="quick"))
     return bytes.fromhex(product.public_key), secrets
 
