@@ -203,10 +203,10 @@ class Notifier:
         if known is None:
             return
         self._presence.saw(known.id, self._now())
-        self._metrics.heard.labels(kind).inc()
         if kind == "inform" and await self._has_its_turn(known):
             assert known.waiting
             self._send(pk, dn, known.waiting.version)
+        self._metrics.heard.labels(kind).inc()
 
     async def _has_its_turn(self, known: Known) -> bool:
         waiting, now = await self._fleet.waiting(known), self._now()
