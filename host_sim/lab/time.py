@@ -10,13 +10,15 @@ from utime import *  # noqa: F403
 LONGEST_MS = 4 * 86400 * 1000  # of simulated time in one run
 _EPOCH = 1_800_000_000  # UNIX seconds at the board's first power-on
 _AHEAD_MS = 86400 * 1000  # no run takes a day of real time
-_START = utime.ticks_ms() + _AHEAD_MS
+_PERIOD = 0x3FFFFFFF
 _now = 0  # ms since power-on
+_ticks = utime.ticks_ms() + _AHEAD_MS & _PERIOD
 
 
 def advance(ms: int) -> None:
-    global _now
+    global _now, _ticks
     _now += ms
+    _ticks = _ticks + ms & _PERIOD
 
 
 def elapsed_ms() -> int:
@@ -24,11 +26,11 @@ def elapsed_ms() -> int:
 
 
 def ticks_ms() -> int:
-    return (_START + _now) & 0x3FFFFFFF
+    return _ticks
 
 
 def ticks_us() -> int:
-    return (_START + _now) * 1000 & 0x3FFFFFFF
+    return _ticks * 1000 & _PERIOD
 
 
 def time() -> int:

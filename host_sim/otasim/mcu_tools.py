@@ -106,7 +106,7 @@ def _build_mpy_cross(place: Path, progress: debian.Progress) -> None:
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
     subprocess.run(
         ["make", "-j2", "-C", place / "micropython" / "mpy-cross"],
-        env=clean, check=True, capture_output=True, timeout=400,
+        env=clean, check=True, capture_output=True, timeout=900,
     )  # fmt: skip
 
 

@@ -8,6 +8,8 @@ from _board import layout
 
 from _lab import ends
 
+_SHORTEST = 1000  # ms: no watchdog bites earlier
+
 
 class Clockwork:
     """In place of asyncio's IOQueue: nothing here waits for a socket. `rtc`: words of the RTC memory."""
@@ -19,10 +21,10 @@ class Clockwork:
     def wait_io_event(self, ms: int) -> None:
         if ms < 0:
             raise (ends.Bitten if self.rtc[layout.W_WDT_TIMEOUT] else ends.Stuck)
-        timeout, feeds = self.rtc[layout.W_WDT_TIMEOUT], self.rtc[layout.W_WDT_FEEDS]
-        now = time.elapsed_ms()
+        now, feeds = time.elapsed_ms(), self.rtc[layout.W_WDT_FEEDS]
         if feeds != Clockwork._feeds:
             Clockwork._feeds, Clockwork._fed = feeds, now
+        timeout = now + ms - Clockwork._fed > _SHORTEST and self.rtc[layout.W_WDT_TIMEOUT]
         if timeout and now + ms - Clockwork._fed > timeout:
             raise ends.Bitten
         if now > time.LONGEST_MS:

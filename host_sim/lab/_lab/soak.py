@@ -148,14 +148,16 @@ class Client(server.Client):
 
 
 class Cuts(clockwork.Clockwork):
-    """The power also goes while the board waits."""
+    """The power also goes while the board waits: 2.6 million times in thirty days, once a second."""
 
     at = 0  # ms
+    until = 0
 
     def wait_io_event(self, ms: int) -> None:
-        if time.elapsed_ms() + max(ms, 0) >= Cuts.until:
+        now = time.elapsed_ms()
+        if now + ms >= Cuts.until:
             raise ends.Settled
-        if Cuts.at and time.elapsed_ms() >= Cuts.at:
+        if Cuts.at and now >= Cuts.at:
             Cuts.at = 0
             raise ends.PowerCut
         clockwork.Clockwork.wait_io_event(self, ms)
