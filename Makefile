@@ -80,6 +80,9 @@ bench-cloud: setup  ## the cloud beside a bare endpoint (4 minutes): docs/benchm
 fleet: setup  ## 1,000 boards take a release over HTTP while the cloud is killed: docs/benchmarks/fleet.json
 	$(PY) -m tests.cloud.fleet
 
+fleet-boards: setup  ## 300 boards as real MicroPython processes take a rollout: docs/benchmarks/boards.json
+	$(PY) -m bench.boards
+
 # UPDATE=1 writes docs/benchmarks/mcu.json anew
 mcu: setup  ## verifier and decoders on an emulated microcontroller: instructions, heap (<= 5 minutes)
 	$(PY) -m bench.mcu $(if $(UPDATE),--update)
@@ -97,5 +100,5 @@ build/bench/.stamp: bench/requirements.txt
 clean:  ## remove what was built
 	rm -rf build .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help setup demo lint check test story prove soak fuzz fix docs lock bench mcu board bench-cloud fleet clean
+.PHONY: help setup demo lint check test story prove soak fuzz fix docs lock bench mcu board bench-cloud fleet fleet-boards clean
 .DEFAULT_GOAL := help

@@ -126,7 +126,7 @@ def job(base: dict[str, Any], folder: Path, piece: int, last_report: int, seed: 
 
 async def live(seed: int, days: int) -> Life:
     found = runtime.find()
-    folder = build_folder("soak")
+    folder = build_folder("soak") / str(seed)
     folder.mkdir(parents=True, exist_ok=True)
     first = release(folder, 1, 0)
     package = Path(first["packages"][""][0]).read_bytes()

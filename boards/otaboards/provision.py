@@ -4,12 +4,13 @@ An agent on the file system is a development mode: both slots share the file sys
 bring its own agent, and a bad copy is not undone by going back. A product freezes it (firmware/manifest.py).
 """
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from otaspec.errors import InputError, code
+from otaspec.errors import InputError, TargetError, code
 
 from otaboards.link import Link
 from otaboards.linux_host import agent_files, firmware_folder, folder_files
@@ -136,10 +137,17 @@ def install(link: Link, wanted: Plan) -> Iterator[tuple[str, int, int]]:
     """Yields (what, done, of how many) after each step. Every file is read back; settings come last."""
     steps = len(wanted.files) + len(wanted.settings)
     done = 0
+    digests = {path: hashlib.sha256(data).hexdigest() for path, data in wanted.files.items()}
+    there = link.digests(digests)
+    link.make_folders(digests)
     for path, data in wanted.files.items():
-        link.put_file(path, data)
+        if there[path] != digests[path]:
+            link.put_file(path, data)
         done += 1
         yield path, done, steps
+    wrong = [path for path, digest in link.digests(digests).items() if digest != digests[path]]
+    if wrong:
+        raise TargetError(code("FLASH_READ_BACK_WRONG"), ", ".join(wrong)[:120])
     for key, value in wanted.settings.items():
         link.put_setting(key, value)
         done += 1

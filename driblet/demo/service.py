@@ -17,15 +17,15 @@ from otacloud.client import Client
 from otaspec.errors import error
 from prometheus_client.parser import text_string_to_metric_families
 
-START_SECONDS = 30
+START_SECONDS = 120
 STOP_SECONDS = 10
 
 
 @asynccontextmanager
-async def running(data: Path, token: str = "") -> AsyncIterator[tuple[Client, str]]:
+async def running(data: Path, token: str = "", **settings: str) -> AsyncIterator[tuple[Client, str]]:
     """`driblet serve` on a free port with its data in `data`: (client, admin token); ended with the block.
 
-    `token`: of data that was made before; a fresh service tells its own.
+    `token`: of data that was made before; a fresh service tells its own. `settings`: as in docs/settings.md.
     """
     data.mkdir(parents=True, exist_ok=True)
     with (data / "service.log").open("w") as log:
@@ -35,7 +35,7 @@ async def running(data: Path, token: str = "") -> AsyncIterator[tuple[Client, st
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=log,
-            env={**os.environ, "DRIBLET_POLL_INTERVAL": "1"},
+            env={**os.environ, "DRIBLET_POLL_INTERVAL": "1", **settings},
         )
     try:
         url, fresh = await _announced(process, data)

