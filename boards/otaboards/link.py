@@ -12,6 +12,7 @@ from otaspec.errors import InputError, TargetError, code
 
 _CHUNK = 2048  # bytes of a file in one call
 _PATIENCE = 5  # seconds for its answer to Ctrl-A
+_BUSY = 30  # seconds without a byte of a board that has answered: an emulated one is slow at times
 
 _FOLDERS = """
 import os
@@ -59,8 +60,9 @@ class Link:
         except (transport.TransportError, OSError) as error:
             self._transport.close()
             raise silent(port, error) from error
+        self._transport.serial.timeout = _BUSY
 
-    def run(self, text: str, *, timeout: float = 10, hear: Callable[[bytes], None] | None = None) -> str:
+    def run(self, text: str, *, timeout: float = _BUSY, hear: Callable[[bytes], None] | None = None) -> str:
         """Runs code on the board; what it printed. BOARD_SILENT with the last line of a traceback.
 
         timeout: seconds without a byte. hear: gets what is printed as it comes; nothing is returned then.

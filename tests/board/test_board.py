@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from otaboards import provision
+from otaboards.link import Link
 
 from .dut import BoardDut
 
@@ -69,6 +70,16 @@ def patches(codec: int) -> list[dict[str, Any]]:
     rows = [row | {"old": row["old"] or found["old"]} for row in found["rows"] if row["codec"] == codec]
     good = [row for row in rows if row["why"] in PATCHES[codec]]
     return [*good, next(row for row in rows if row["error"] == "PATCH_INVALID" and row["patch"])]
+
+
+def judged(link: Link, first: str = "") -> list[object]:
+    """Where the verifier comes from, and what it says of a golden signature and of a bad one."""
+    good = next(row for row in vectors("p256") if row["ok"])
+    key, digest, signed = (bytes.fromhex(good[name]) for name in ("public", "digest", "signature"))
+    wrong = bytes([signed[0] ^ 1]) + signed[1:]
+    calls = ", ".join(f"p256.verify({key!r}, {digest!r}, {each!r})" for each in (signed, wrong))
+    code = f"{first}\nfrom otaspec import p256\nimport json\nprint(json.dumps([p256.__file__, {calls}]))"
+    return list(link.ask(code))
 
 
 def test_it_runs_micropython_with_the_agent_and_two_slots(dut: BoardDut) -> None:

@@ -1,21 +1,26 @@
 """`driblet board setup`, `status`, `log`: by mpremote's own transport, on a board that speaks raw REPL."""
 
+import http.server
 import json
 import os
 import pty
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from otaboards import flash, loader, provision
+from otaboards.link import Link
 from otasim.files import BoardFiles
 from otasim.port import on_a_port
 from otaspec import image
 from otaspec.errors import InputError, TargetError
 
 from tests import simulated
+from tests.board.test_board import judged
 from tests.conftest import ROOT, Driblet
 
 KEY = "ab" * 64
@@ -86,6 +91,37 @@ def test_what_was_set_up_passes_the_tests_of_a_board(tmp_path: Path, driblet: Dr
         done = subprocess.run([*pytest_words, "--port", port], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "7 passed" in done.stdout
+
+
+@pytest.fixture
+def index() -> Iterator[str]:
+    """This checkout on a web server, as a host of Git repositories shows it."""
+    handler = partial(_Quiet, directory=str(ROOT))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/package.json"
+        server.shutdown()
+        thread.join()
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_mip_installs_the_package(tmp_path: Path, index: str) -> None:
+    board = blank(tmp_path)
+    with on_a_port(board) as port:
+        mpremote = [sys.executable, "-m", "mpremote", "connect", port, "resume"]
+        done = subprocess.run(
+            [*mpremote, "mip", "install", "--target", "lib", index], capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        with Link(port) as link:
+            assert judged(link) == ["lib/otaspec/p256.py", True, False]
+    for name, source in json.loads((ROOT / "package.json").read_text())["urls"]:
+        assert (board.vfs / "lib" / name).read_bytes() == (ROOT / source).read_bytes()
 
 
 def test_a_dry_run_touches_nothing(tmp_path: Path, driblet: Driblet) -> None:
