@@ -28,13 +28,13 @@ def test_it_is_set_up_and_knows_it_after_a_reset(tmp_path: Path, driblet: Drible
     (tmp_path / "ps.txt").write_text("11" * 32)
     who = ("--board", "ESP32_GENERIC_C3", "--pk", "lamp", "--dn", "lamp-7", "--server", "https://10.0.0.2")
     secret = ("--keys", KEY, "--secret-file", tmp_path / "ps.txt", "--ssid", "home")
-    with Mcu(elf, tmp_path / "memory") as board:
+    with Mcu(elf, tmp_path / "memory", counted=False) as board:
         board.boot()
         answer = driblet("board", "setup", "--port", board.port, *who, *secret)
     assert answer.status == 0, answer.stderr
     assert "lamp-7 is ready" in answer.stdout
     assert "development mode" in answer.stderr
-    with Mcu(elf, tmp_path / "memory") as board:
+    with Mcu(elf, tmp_path / "memory", counted=False) as board:
         board.boot()
         said = json.loads(driblet("board", "status", "--port", board.port, "--json").stdout)
         assert "No trial has failed" in driblet("board", "log", "--port", board.port).stdout
