@@ -40,7 +40,8 @@ def small(png: bytes) -> bytes:
 
 
 def made_of(html: str) -> str:
-    """A digest of what a page looks like: its HTML without what passes, and its style."""
+    """A digest of what a page looks like: what is in its frame without what passes, and its style."""
+    html = html[html.index("<main") :]
     for passing in _PASSING:
         html = passing.sub("#", html)
     return hashlib.sha256(html.encode() + STYLE.read_bytes()).hexdigest()[:16]

@@ -70,7 +70,7 @@ def slices(counts: Iterable[tuple[str, int]]) -> list[Slice]:
 ORDER = ("confirmed", "unneeded", "offered", "deferred", "failed", "waiting")
 STATE_WORDS = {
     "confirmed": "confirmed",
-    "unneeded": "had it already",
+    "unneeded": "did not need it",
     "offered": "under way",
     "deferred": "put off",
     "failed": "failed",

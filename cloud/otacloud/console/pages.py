@@ -50,6 +50,7 @@ _environment.globals |= {
     "slices": charts.slices,
     "width": charts.width,
     "codec_name": charts.codec_name,
+    "state_words": charts.STATE_WORDS,
     "static": static.url,
     "script": static.script,
 }
