@@ -188,7 +188,10 @@ async def test_the_way_back_is_the_old_image_with_a_new_number(service: Service,
 async def test_approval_by_somebody_else(service: Service, board: Board) -> None:
     await service.http.post(f"{AT}/settings", data={"name": "T", "registration": "open", "approvals": "1"})
     await roll_out(service)
-    assert "somebody else must agree" in await show(service, f"{AT}/approvals")
+    for path in (f"{AT}/approvals", f"{AT}/rollouts/1"):
+        page = await show(service, path)
+        assert "somebody else must agree" in page
+        assert "/approve" not in page
     people = {"name": "ada", "role": "manager", "password": "correct horse"}
     await service.http.post("/team/users", data=people)
     await sign_in(service, "correct horse", "ada")
