@@ -70,6 +70,7 @@ class Life:
                 "confirmed": self._ended("confirmed"),
                 "reverted": self._ended("reverted"),
             },
+            "told_twice": [reports for reports in self.finals.values() if len(reports) != 1],
             **{"final_reports_once": once, "unexpected_ends": wrong, "sent_again": self.total("twice")},
             **{"heap_growth_bytes": self.growth(), "longest_uptime_hours": self._uptime()},
         }
