@@ -1,5 +1,6 @@
 """A typed client of the management API: for the command line, users' CI and the demo."""
 
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -238,15 +239,19 @@ class Client:
         notes: str = "",
         progress: Progress | None = None,
         channel: str = "stable",
+        bundle: bytes = b"",
     ) -> schemas.ReleaseOut:
-        """Sends the app image; its packages are made afterwards (`wait_release`)."""
+        """Sends the app image, after its bundle; its packages are made afterwards (`wait_release`)."""
         try:
             size = image.stat().st_size
             with image.open("rb") as file:
                 chunks = _chunks(lambda: file.read(CHUNK), size, progress)
                 query = {"version": version, "notes": notes, "channel": channel}
                 query |= {"board": board} if board else {}
-                headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
+                query |= {"bundle_size": str(len(bundle))} if bundle else {}
+                chunks = itertools.chain([bundle], chunks) if bundle else chunks
+                length = str(size + len(bundle))
+                headers = {"Content-Type": "application/octet-stream", "Content-Length": length}
                 answer = self._call(
                     "POST",
                     f"/products/{pk}/releases",
@@ -280,11 +285,15 @@ class Client:
         return self._get(schemas.ReleaseFit, f"/products/{pk}/releases/{version}/fit", board=board)
 
     def reissue_release(
-        self, pk: str, version: str, new_version: str, board: str | None = None
+        self, pk: str, version: str, new_version: str, board: str | None = None, bundle: bytes = b""
     ) -> schemas.ReleaseOut:
+        """`bundle`: another one than it had."""
         query = {"as": new_version} | ({"board": board} if board else {})
         path = f"/products/{pk}/releases/{version}/reissue"
-        return schemas.ReleaseOut.model_validate(self._call("POST", path, params=query))
+        body: dict[str, Any] = {}
+        if bundle:
+            body = {"content": bundle, "headers": {"Content-Type": "application/octet-stream"}}
+        return schemas.ReleaseOut.model_validate(self._call("POST", path, params=query, **body))
 
     def watch_release(
         self, pk: str, version: str, board: str | None = None, interval: float = 0.5

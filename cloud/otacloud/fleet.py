@@ -39,6 +39,7 @@ class Waiting:
     window: tuple[int, ...]
     board: str
     image_sha256: str
+    bundle_sha256: str
     seq: int
     version: str
     user_applies: bool
@@ -55,6 +56,7 @@ class Waiting:
             window=tuple(rollout.window),
             board=intern(release.board),
             image_sha256=intern(release.image_sha256),
+            bundle_sha256=intern(release.bundle_sha256),
             seq=release.seq,
             version=intern(release.version),
             user_applies=rollout.user_applies,

@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 from otaspec.errors import OtaError
-from sqlalchemy import func, select, update
+from sqlalchemy import func, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from otacloud import keys
@@ -44,6 +44,8 @@ def new_job(release: Release, product: str, kid: str, base_sha256: str, now: int
         "seq": release.seq,
         "kid": kid,
     }
+    if release.bundle_sha256:
+        options["bundle"] = release.bundle_sha256
     return Job(
         tenant_id=release.tenant_id,
         product_id=release.product_id,
@@ -69,7 +71,7 @@ async def versions_in_use(session: AsyncSession, release: Release) -> list[str]:
         .where(
             Device.product_id == release.product_id,
             Release.board == release.board,
-            Device.image_sha256 != release.image_sha256,
+            or_(Device.image_sha256 != release.image_sha256, literal(bool(release.bundle_sha256))),
         )
         .group_by(Device.image_sha256)
         .order_by(count.desc())
@@ -85,7 +87,9 @@ async def bases_for(session: AsyncSession, release: Release) -> list[str]:
         return used
     mine = (Release.product_id == release.product_id, Release.board == release.board)
     before = select(Release.image_sha256).where(*mine, Release.seq < release.seq)
-    before = before.where(Release.image_sha256 != release.image_sha256).order_by(Release.seq.desc())
+    if not release.bundle_sha256:
+        before = before.where(Release.image_sha256 != release.image_sha256)
+    before = before.order_by(Release.seq.desc())
     return list(await session.scalars(before.limit(1)))
 
 
@@ -221,11 +225,13 @@ class Runner:
                 SigningKey.product_id == job.product_id, SigningKey.kid == job.options["kid"]
             )
             key = (await session.scalars(query)).one()
+        bundle = job.options.get("bundle", "")
         return Work(
             base=await self._storage.get("images", job.base_sha256) if job.base_sha256 else None,
             target=await self._storage.get("images", job.target_sha256),
             options=job.options,
             private_der=keys.private_der(key, self._vault),
+            bundle=await self._storage.get("bundles", bundle) if bundle else b"",
         )
 
     async def _publish(self, job: Job, made: Made) -> None:

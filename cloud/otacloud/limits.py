@@ -13,6 +13,7 @@ LIMITS: tuple[tuple[str, int | None], ...] = (
     (r"/v1/log", 64 * KIB),
     (r"/v1/.*", 16 * KIB),
     (r"/api/v1/products/[^/]+/releases", None),
+    (r"/api/v1/products/[^/]+/releases/[^/]+/reissue", 4096 * KIB),
     (r"/api/v1/products/[^/]+/devices/import", 2048 * KIB),
     (r"/products/[^/]+/releases", 64 * KIB * KIB),
     (r"/products/[^/]+/devices/import", 2048 * KIB),

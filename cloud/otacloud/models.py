@@ -233,6 +233,8 @@ class Release(TenantRow):
     chip: Mapped[int]
     image_sha256: Mapped[str] = mapped_column(String(64))
     image_size: Mapped[int]
+    bundle_sha256: Mapped[str] = mapped_column(String(64), default="", server_default="")  # empty: none
+    bundle_size: Mapped[int] = mapped_column(default=0, server_default="0")
     notes: Mapped[str] = mapped_column(Text, default="")
     channel: Mapped[str] = mapped_column(String(32), default="stable", server_default="stable")
     verified_at: Mapped[int | None]  # a test device confirmed it

@@ -20,6 +20,7 @@ class Board:
     codecs: frozenset[int]
     ram: int
     staging: int
+    bundle: str = ""  # SHA-256 of the one in use
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,8 @@ class Place(Protocol):
     @property
     def image_sha256(self) -> str: ...
     @property
+    def bundle_sha256(self) -> str: ...
+    @property
     def seq(self) -> int: ...
 
 
@@ -81,7 +84,7 @@ def need(board: Board, place: Place, now: int) -> Need:
     """What the board's open place in a rollout asks for."""
     if board.state == TRIAL:
         return "not now"
-    if board.image_sha256 == place.image_sha256:
+    if (board.image_sha256, board.bundle) == (place.image_sha256, place.bundle_sha256):
         return "confirmed" if place.attempts else "unneeded"
     if board.board != place.board or board.seq >= place.seq:
         return "unneeded"
@@ -90,7 +93,7 @@ def need(board: Board, place: Place, now: int) -> Need:
 
 def can_take(board: Board, package: Package) -> bool:
     """Whether the board says that it can decode and stage this package. A plain image needs neither."""
-    if package.codec == 0:
+    if package.codec in (0, 4):
         return True
     return package.codec in board.codecs and package.ram <= board.ram and package.staging <= board.staging
 

@@ -41,13 +41,15 @@ class PollIn(BaseModel):
     agent: U32 = 0
     staging: U32 = 0
     ram: U32 = 0
+    bundle: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] | None = None
     wait: Annotated[int, Field(ge=0, le=120)] = 0  # seconds for which the answer may be held
     accept: U32 = 0  # seq of the release that the board's user agreed to
     codecs: Annotated[tuple[U32, ...], Field(max_length=32)] = (0,)
 
     @property
     def inventory(self) -> dict[str, Any]:
-        return self.model_extra or {}
+        said = self.model_extra or {}
+        return said if self.bundle is None else said | {"bundle": self.bundle}
 
     def as_board(self) -> offers.Board:
         return offers.Board(
@@ -58,6 +60,7 @@ class PollIn(BaseModel):
             frozenset(self.codecs),
             self.ram,
             self.staging,
+            self.bundle or "",
         )
 
 

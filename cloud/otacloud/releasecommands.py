@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 from otaboards import console
+from otadiff import bundles
 
 from otacloud import schemas
 from otacloud.client import Client
@@ -16,6 +17,9 @@ rollout = typer.Typer(help="Rollouts: a release goes to devices.", no_args_is_he
 
 TIMES = ["%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%d"]
 Number = Annotated[int, typer.Argument(help="Number of the rollout.")]
+Bundle = Annotated[
+    Path | None, typer.Option(metavar="FOLDER", help="The application's files, beside the image.")
+]
 Watch = Annotated[bool, typer.Option("--watch", help="Until it is done or stopped.")]
 WatchJobs = Annotated[bool, typer.Option("--watch", help="Until its packages are made.")]
 
@@ -29,19 +33,21 @@ def release_upload(
     board: Annotated[str | None, typer.Option(help="Board id; left out: the product's.")] = None,
     notes: Annotated[str, typer.Option(help="What is new.")] = "",
     channel: Annotated[str, typer.Option(help="Others than stable go to groups only.")] = "stable",
+    bundle: Bundle = None,
     watch: Annotated[bool, typer.Option("--watch", "--wait", help="Until its packages are made.")] = False,
 ) -> schemas.ReleaseOut:
     """Upload an image as a release; the service makes the packages.
 
     Example: driblet release upload build/firmware.bin -p thermostat -v 1.2.0 --watch
     """
+    files = bundles.pack(bundle) if bundle else b""
     with bars() as drawn:
         sending = drawn.add_task("upload", total=None)
 
         def told(at: int, end: int) -> None:
             drawn.update(sending, completed=at, total=end)
 
-        made = cloud.upload_release(pk, version, image, board, notes, told, channel)
+        made = cloud.upload_release(pk, version, image, board, notes, told, channel, files)
     return _watch_jobs(cloud, pk, made) if watch else made
 
 
@@ -129,13 +135,19 @@ def release_reissue(
     new_version: Annotated[str, typer.Argument(help="What it is called now.")],
     pk: Pk,
     board: Board = None,
+    bundle: Bundle = None,
     watch: WatchJobs = False,
 ) -> schemas.ReleaseOut:
-    """Release an image once more with a newer seq, so that boards go back to it.
+    """Release an image once more with a newer seq: boards go back to it, or get other files beside it.
 
-    Example: driblet release reissue 1.0.0 1.0.0-again --product thermostat --watch
+    Examples:
+
+        driblet release reissue 1.0.0 1.0.0-again --product thermostat --watch
+
+        driblet release reissue 1.2.0 1.2.1 --product thermostat --bundle app
     """
-    made = cloud.reissue_release(pk, version, new_version, board)
+    files = bundles.pack(bundle) if bundle else b""
+    made = cloud.reissue_release(pk, version, new_version, board, files)
     return _watch_jobs(cloud, pk, made) if watch else made
 
 

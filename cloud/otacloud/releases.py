@@ -1,11 +1,12 @@
 """Releases: an image comes in, is checked as a board would, and becomes a full package and deltas."""
 
 from collections.abc import AsyncIterator
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Body, Query, Request
 from fastapi.concurrency import run_in_threadpool
-from otaspec import image_file
+from otadiff import bundles
+from otaspec import components, image_file
 from otaspec.image import Image
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -102,9 +103,37 @@ async def upload_release(
     board: Annotated[Name | None, Query(description="Board id; left out: the product's.")] = None,
     notes: Annotated[str, Query(max_length=4096)] = "",
     channel: Annotated[Channel, Query(description="Only what is in stable may go to all.")] = "stable",
+    bundle_size: Annotated[
+        int, Query(ge=0, le=components.MAX_SIZE, description="Bytes of a bundle, before the image.")
+    ] = 0,
 ) -> ReleaseOut:
-    """The body is the app image (`application/octet-stream`). Its packages are made afterwards."""
-    return await take_image(cloud, caller, request.stream(), pk, version, board, notes, channel)
+    """The body is the app image (`application/octet-stream`), after the bundle if there is one.
+
+    Its packages are made afterwards.
+    """
+    body = request.stream()
+    if not bundle_size:
+        return await take_image(cloud, caller, body, pk, version, board, notes, channel)
+    bundle, rest = await _split(body, bundle_size)
+    return await take_image(cloud, caller, rest, pk, version, board, notes, channel, bundle)
+
+
+async def _split(body: AsyncIterator[bytes], size: int) -> tuple[bytes, AsyncIterator[bytes]]:
+    """The first `size` bytes, checked as a bundle, and what follows."""
+    bundle = b""
+    async for data in body:
+        bundle += data
+        if len(bundle) >= size:
+            break
+    first, bundle = bundle[size:], bundle[:size]
+    bundles.check(bundle)
+
+    async def rest() -> AsyncIterator[bytes]:
+        yield first
+        async for data in body:
+            yield data
+
+    return bundle, rest()
 
 
 async def take_image(
@@ -116,8 +145,9 @@ async def take_image(
     board: str | None,
     notes: str,
     channel: str = "stable",
+    bundle: bytes = b"",
 ) -> ReleaseOut:
-    """Makes a release of an image that comes in pieces."""
+    """Makes a release of an image that comes in pieces, and of the application's bundle."""
     async with cloud.db.read() as session:
         product = await find(session, caller, pk)
         await _refuse_duplicate(session, product, version, board or product.board)
@@ -127,6 +157,7 @@ async def take_image(
         image = await run_in_threadpool(_check, upload)
         fitting = boards.choose(board or product.board, image.chip, upload.size)
         await cloud.storage.put("images", upload.read())
+        about = await _keep_bundle(cloud, bundle)
         release = Release(
             tenant_id=caller.tenant_id,
             product_id=product.id,
@@ -138,8 +169,17 @@ async def take_image(
             notes=notes,
             channel=channel,
             created_at=cloud.now(),
+            **about,
         )
     return await _add(cloud, caller, release)
+
+
+async def _keep_bundle(cloud: Services, bundle: bytes) -> dict[str, Any]:
+    """What a release says of its bundle."""
+    if not bundle:
+        return {}
+    blob = await cloud.storage.put("bundles", bundle)
+    return {"bundle_sha256": blob.sha256, "bundle_size": blob.size}
 
 
 def _check(upload: Upload) -> Image:
@@ -263,13 +303,20 @@ async def reissue_release(
     version: Version,
     new_version: Annotated[Version, Query(alias="as", description="What the new release is called.")],
     board: Annotated[Name | None, Query()] = None,
+    bundle: Annotated[bytes, Body(media_type="application/octet-stream")] = b"",
 ) -> ReleaseOut:
-    """The same image with a newer seq: the way back to a release that is known to be good."""
+    """The same image with a newer seq: the way back to a release that is known to be good.
+
+    The body may be a bundle (`application/octet-stream`): then boards that run the image get it alone.
+    """
+    if bundle:
+        bundles.check(bundle)
     async with cloud.db.read() as session:
         product = await find(session, caller, pk)
         known = await find_release(session, product, version, board)
     same = ("tenant_id", "product_id", "board", "chip", "image_sha256", "image_size")
-    fields = {name: getattr(known, name) for name in same}
+    fields = {name: getattr(known, name) for name in (*same, "bundle_sha256", "bundle_size")}
+    fields |= await _keep_bundle(cloud, bundle)
     notes = f"The image of {version} once more."
     release = Release(version=new_version, notes=notes, created_at=cloud.now(), **fields)
     return await _add(cloud, caller, release)

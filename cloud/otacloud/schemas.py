@@ -364,6 +364,8 @@ class ReleaseOut(BaseModel):
     chip: int
     image_sha256: str
     image_size: int
+    bundle_sha256: str = Field("", description="Of the application's files beside the image; empty: none.")
+    bundle_size: int = 0
     notes: str
     channel: str
     created_at: int

@@ -15,7 +15,7 @@ from otaspec.errors import OtaError
 from otacloud.errors import refuse
 
 CHUNK = 256 * 1024
-KINDS = ("images", "packages")
+KINDS = ("images", "packages", "bundles")
 
 
 @dataclass(frozen=True)

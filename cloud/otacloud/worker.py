@@ -18,6 +18,7 @@ class Work:
     target: bytes
     options: dict[str, Any]  # product, board, chip, version, seq
     private_der: bytes
+    bundle: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,11 @@ def make(work: Work) -> Made:
         signer=Signer(private),
         # Every board can take the plain image, whatever it decodes: the full package is the way out.
         codecs=() if work.base is not None else ("image",),
+        bundle=work.bundle,
     )
     manifest = made.manifest
-    # A plain image and blocks stream into the slot.
-    streams = manifest.payload_codec == 0 or manifest.payload_chunk_size
+    # A plain image and blocks stream into the slot; of a bundle alone there is nothing to stage.
+    streams = manifest.payload_codec in (0, 4) or manifest.payload_chunk_size
     staging = 0 if streams else manifest.payload_size
     needs = {
         "payload_size": manifest.payload_size,

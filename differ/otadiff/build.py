@@ -17,6 +17,7 @@ from otaspec.image import Image
 from otaspec.manifest import Manifest
 from otaspec.partition import Row
 
+from otadiff import bundles
 from otadiff.apply import Applied, apply_files
 from otadiff.codecs import Encoded, Progress, stage
 from otadiff.estimate import Estimate, changed_sectors, estimate
@@ -52,6 +53,8 @@ class Package:
     def estimate(self) -> Estimate:
         """How long a board takes."""
         m = self.manifest
+        if m.payload_codec == manifests.KEPT:
+            return estimate(manifests.IMAGE, 0, 0, 0)
         staged = not self.encoded.chunked
         return estimate(
             m.payload_codec, m.base_size, m.image_size, m.payload_size, self.changed, staged=staged
@@ -76,6 +79,8 @@ class Package:
             "sha256": hashlib.sha256(self.data).hexdigest(),
             "image_sha256": m.image_sha256.hex(),
             "base_sha256": m.base_sha256.hex() or None,
+            "bundle_size": m.bundle_size,
+            "bundle_sha256": m.bundle_sha256.hex() or None,
             "tried": self.tried,
             "parts": self.encoded.parts,
             "estimated_seconds": self.estimate.facts(),
@@ -92,12 +97,14 @@ def build_package(
     seq: int,
     signer: Signer,
     codecs: Sequence[str] = (),
+    bundle: bytes = b"",
     progress: Progress = lambda _what, _share: None,
     **fields: Any,
 ) -> Package:
     """The smallest package that takes `board` from `old` (None: from any image) to `new`.
 
-    codecs: names of those to try, all by default. fields: further ones of the manifest (secure_version,
+    codecs: names of those to try, all by default. bundle: the application's; where `old` is `new` it comes
+    alone, for boards that run that image. fields: further ones of the manifest (secure_version,
     min_agent, not_after, device, sbom). progress hears what is being done.
     Raises 601 to 607 for images that do not fit, and whatever a board would raise (PACKAGE.md section 4):
     the device's own decoder, under MicroPython, has rebuilt `new` from every package that is returned.
@@ -105,8 +112,13 @@ def build_package(
     for name, data in (("the new image", new), ("the old image", old)):
         if data is not None:
             check_image(data, board, name)
+    if bundle:
+        bundles.check(bundle)
     started = time.monotonic()
-    made = list(candidates(old, new, board, codecs, stage(progress, 0.0, _ENCODING)))
+    if bundle and old == new:
+        made = [Encoded(manifests.KEPT, {}, b"", 0)]
+    else:
+        made = list(candidates(old, new, board, codecs, stage(progress, 0.0, _ENCODING)))
     if not made:
         raise error(code("STAGING_TOO_SMALL"), f"no payload of {', '.join(codecs) or 'any codec'} fits")
     made.sort(key=lambda each: (each.size, each.codec))
@@ -114,13 +126,14 @@ def build_package(
     tried = {name_of(each.codec): len(each.payload) for each in made}
     about: dict[str, Any] = {"seq": seq, "product": product, "version": version}
     about |= {"board": board.name, "chip": board.chip_id}
-    about |= {"secure_version": _secure_version(new)} | fields
+    about |= {"secure_version": _secure_version(new)} | bundles.fields(bundle) | fields
     _check_counter(about["secure_version"], old, new)
     while True:
         best = made.pop(0)
-        manifest = _manifest(old, new, best, about)
-        signed = cose.sign1(manifests.encode(manifest), signer.kid, signer.sign)
-        data = manifests.package_head(signed) + best.payload
+        payload = manifests.encode(_manifest(old, new, best, about))
+        manifest = manifests.decode(payload)
+        signed = cose.sign1(payload, signer.kid, signer.sign)
+        data = manifests.package_head(signed) + bundle + best.payload
         try:
             applied = _prove(old, new, data, board, signer, stage(progress, _ENCODING, 1.0))
         except PatchError as problem:
@@ -233,7 +246,7 @@ def _manifest(old: bytes | None, new: bytes, made: Encoded, about: dict[str, Any
         payload_chunks=made.chunks,
         **about,
     )
-    if made.codec > manifests.HEATSHRINK and old is not None:
+    if made.codec not in (manifests.IMAGE, manifests.HEATSHRINK, manifests.KEPT) and old is not None:
         manifest.base_size, manifest.base_sha256 = len(old), hashlib.sha256(old).digest()
     return manifest
 

@@ -9,6 +9,7 @@ from otaboards import console, loader
 from otaspec import image
 from otaspec.errors import InputError, code
 
+from otadiff import bundles
 from otadiff.apply import apply_files
 from otadiff.build import board_for, build_package, facts_of, reader
 from otadiff.inspect import inspect as look_at
@@ -43,6 +44,9 @@ def diff(
     codec: Annotated[
         list[str] | None, typer.Option(metavar="CODEC", help="Try this codec only; may be given again.")
     ] = None,
+    bundle: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="The application's files, beside the image.")
+    ] = None,
     raw: Annotated[bool, typer.Option("--raw", help="Measure any two files, for no board.")] = False,
     explain: Annotated[bool, typer.Option("--explain", help="Show which regions of NEW cost most.")] = False,
     json: Annotated[bool, console.JSON] = False,
@@ -58,6 +62,8 @@ def diff(
     driblet diff old.bin new.bin -o update.pkg
 
     driblet diff old.bin new.bin -o update.pkg --explain
+
+    driblet diff new.bin new.bin -o files.pkg --bundle app    (the files alone)
 
     driblet diff - new.bin -o full.pkg --product lamp --version 1.1.0 --seq 7 --key key.pem
     """
@@ -76,6 +82,7 @@ def diff(
             seq=seq,
             signer=_signer(key),
             codecs=codec or (),
+            bundle=bundles.pack(bundle) if bundle else b"",
             progress=say,
         )
         regions = made.encoded.regions() if explain else []

@@ -74,7 +74,7 @@ class Encoded:
     @property
     def chunks(self) -> bytes:
         """The hashes of the chunks, one after the other."""
-        step = CHUNK_SIZE if self.chunked else len(self.payload)
+        step = CHUNK_SIZE if self.chunked else max(len(self.payload), 1)
         parts = (self.payload[at : at + step] for at in range(0, len(self.payload), step))
         return b"".join(hashlib.sha256(part).digest() for part in parts) if self.chunked else b""
 

@@ -6,9 +6,10 @@ from typing import Any
 
 from otaspec import cose, image, keyset, verify
 from otaspec import manifest as manifests
-from otaspec.errors import OtaError
+from otaspec.errors import OtaError, code, error
 from otaspec.manifest import Manifest
 
+from otadiff import bundles
 from otadiff.inspect_image import Found, printable
 from otadiff.plan import name_of, params_of
 
@@ -33,6 +34,8 @@ def package(data: bytes, publics: Sequence[bytes]) -> Found:
     params = params_of(m.payload_codec, m.payload_params)
     codec = name_of(m.payload_codec) + (f", {params}" if params else "")
     lines += [f"payload  {m.payload_size:>9,} bytes  codec {codec}"]
+    if m.bundle_size:
+        lines += [f"bundle   {m.bundle_size:>9,} bytes  {m.bundle_sha256.hex()[:32]}..."]
     lines += [f"decoder  {m.payload_ram:>9,} bytes of memory"]
     lines += [f"signed   by key {signed.kid.hex()}, {by}"]
     lines += _conditions(m)
@@ -63,11 +66,20 @@ def _problem(data: bytes, end: int, m: Manifest, publics: Sequence[bytes]) -> Ot
         if publics:
             verify.open_package(data[:end], keyset.KeySet([keyset.Key(public) for public in publics]))
         payload = verify.Payload(m)
-        payload.feed(data[end:])
+        payload.feed(data[end + m.bundle_size :])
         payload.finish()
+        if m.bundle_size:
+            check_bundle(m, data[end : end + m.bundle_size])
     except OtaError as problem:
         return problem
     return None
+
+
+def check_bundle(m: Manifest, bundle: bytes) -> None:
+    """PAYLOAD_HASH_WRONG or BUNDLE_INVALID."""
+    if hashlib.sha256(bundle).digest() != m.bundle_sha256:
+        raise error(code("PAYLOAD_HASH_WRONG"), "the bundle's")
+    bundles.check(bundle)
 
 
 def _facts(data: bytes, m: Manifest, kid: bytes, checked: bool) -> dict[str, Any]:
@@ -87,6 +99,7 @@ def _facts(data: bytes, m: Manifest, kid: bytes, checked: bool) -> dict[str, Any
         "sha256": hashlib.sha256(data).hexdigest(),
         **{name: getattr(m, name) for name in names},
         "image": {"size": m.image_size, "sha256": m.image_sha256.hex()},
+        "bundle": {"size": m.bundle_size, "sha256": m.bundle_sha256.hex()} if m.bundle_size else None,
         "base": {"size": m.base_size, "sha256": m.base_sha256.hex()} if m.base_size else None,
         "payload": {
             "size": m.payload_size,

@@ -10,12 +10,14 @@ import json
 import sys
 import time
 
-from otaspec import chunks, keyset, patch, verify
+from otaspec import bundle, chunks, keyset, patch, verify
 from otaspec import manifest as manifests
 from otaspec.errors import OtaError, error
 
 _OUT_OF_MEMORY = 407
+_PAYLOAD_HASH_WRONG = 110
 _IMAGE_HASH_WRONG = 111
+_BASE_WRONG = 205
 _PIECE = 4096
 
 
@@ -93,9 +95,28 @@ def check_policy(m: object, old: object, facts: dict) -> None:
         "ram": m.payload_ram, "staging": m.payload_size, "codecs": patch.CODECS, "chunks": True,
     }  # fmt: skip
     given.update(facts)
+    given["codecs"] = (*given["codecs"], manifests.KEPT)
     if old:
         given.update(running_size=old.size, running_sha256=old.sha256())
     verify.check(m, verify.Board(**given))
+
+
+def check_bundle(m: object, package: object) -> None:
+    """The application's bundle, if there is one: its hash, then its structure."""
+    if not m.bundle_size:
+        return
+    at = m.payload_offset - m.bundle_size
+
+    def read(offset: int, buf: bytearray) -> None:
+        package.seek(at + offset)
+        package.readinto(buf)
+
+    state = hashlib.sha256()
+    bundle.extract(read, 0, m.bundle_size, state.update)
+    if state.digest() != m.bundle_sha256:
+        raise error(_PAYLOAD_HASH_WRONG, "the bundle's")
+    for _ in bundle.files_of(read, m.bundle_size):
+        pass
 
 
 def check_payload(m: object, package: object, size: int) -> None:
@@ -121,10 +142,13 @@ def apply(old: object, package: object, out: object, publics: list, facts: dict)
     base = File(old, size_of(old)) if old else None
     check_policy(manifest, base, facts)
     check_payload(manifest, package, size_of(package))
-    if not manifest.base_size:
+    check_bundle(manifest, package)
+    if not manifest.base_size and manifest.payload_codec != manifests.KEPT:
         base = Head(manifest.payload_head)
     new = File(out, manifest.image_size)
-    if manifest.payload_chunk_size:
+    if manifest.payload_codec == manifests.KEPT:
+        keep(manifest, base, new)
+    elif manifest.payload_chunk_size:
         yield from decode_chunks(manifest, base, package, new)
     else:
         payload = Payload(package, manifest.payload_offset, manifest.payload_size)
@@ -133,6 +157,17 @@ def apply(old: object, package: object, out: object, publics: list, facts: dict)
     if new.end != manifest.image_size or new.sha256() != manifest.image_sha256:
         raise error(_IMAGE_HASH_WRONG)
     yield {"image_size": new.end, "seconds": time.time() - started}
+
+
+def keep(manifest: object, base: object, new: object) -> None:
+    """The image is on the board already."""
+    if not base or base.sha256() != manifest.image_sha256:
+        raise error(_BASE_WRONG, "the image that the package is for is another one")
+    piece = bytearray(_PIECE)
+    for at in range(0, base.size, _PIECE):
+        part = memoryview(piece)[: min(_PIECE, base.size - at)]
+        base.readinto(at, part)
+        new.write(part)
 
 
 def decode_chunks(manifest: object, base: object, package: object, new: object) -> object:

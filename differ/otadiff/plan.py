@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from otaboards.loader import Board
 from otaspec.errors import InputError, code
-from otaspec.manifest import CHUNK_ROOM, IMAGE, IMAGE_HEAD, MAX_SIZE
+from otaspec.manifest import CHUNK_ROOM, IMAGE, IMAGE_HEAD, KEPT, MAX_SIZE
 
 from otadiff import bsdiff, heatshrink
 from otadiff.codecs import Encoded, Progress, stage
@@ -87,6 +87,8 @@ CODECS = [
 
 def name_of(number: int) -> str:
     """The name of a codec, for people."""
+    if number == KEPT:
+        return "kept"
     return next((codec.name for codec in CODECS if codec.number == number), f"codec {number}")
 
 

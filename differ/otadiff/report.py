@@ -41,6 +41,7 @@ def summary(made: Package, output: str) -> list[str]:
         *(_SAME if facts["same"] else ()),
         f"image    {new_size:>10,} bytes",
         f"package  {package_size:>10,} bytes, {package_size / new_size:.2%} of the image",
+        *([f"bundle   {facts['bundle_size']:>10,} bytes"] if facts["bundle_size"] else []),
         f"patch    {patch_size:>10,} bytes, codec {facts['codec']}{blocks}",
         *(f"         {size:>10,} {_part(name)}" for name, size in facts["parts"].items() if size),
         *(f"others   {size:>10,} with {name}" for size, name in others),
