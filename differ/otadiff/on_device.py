@@ -95,7 +95,7 @@ def check_policy(m: object, old: object, facts: dict) -> None:
         "ram": m.payload_ram, "staging": m.payload_size, "codecs": patch.CODECS, "chunks": True,
     }  # fmt: skip
     given.update(facts)
-    given["codecs"] = (*given["codecs"], manifests.KEPT)
+    given["codecs"] = list(given["codecs"]) + [manifests.KEPT]  # noqa: RUF005 - for MicroPython
     if old:
         given.update(running_size=old.size, running_sha256=old.sha256())
     verify.check(m, verify.Board(**given))
