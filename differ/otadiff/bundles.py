@@ -34,7 +34,8 @@ def check(data: bytes) -> list[tuple[str, int, int]]:
     def read(at: int, buffer: bytearray) -> None:
         buffer[:] = data[at : at + len(buffer)]
 
-    return list(bundle.files_of(read, len(data)))
+    found: Any = bundle.files_of(read, len(data))
+    return list(found)
 
 
 def fields(data: bytes) -> dict[str, Any]:
