@@ -126,6 +126,8 @@ async def _split(body: AsyncIterator[bytes], size: int) -> tuple[bytes, AsyncIte
         if len(bundle) >= size:
             break
     first, bundle = bundle[size:], bundle[:size]
+    if len(bundle) < size:
+        raise refuse("BUNDLE_INVALID", f"{len(bundle)} of {size} bytes came")
     bundles.check(bundle)
 
     async def rest() -> AsyncIterator[bytes]:
