@@ -13,8 +13,8 @@ SPEED = 85e6, 31e6  # instructions in a second
 _SIGNATURE = 25e6, 70e6  # with a table of the key, and without
 _SHA256 = 88  # a byte, in software; the chip's own SHA-256 takes next to nothing
 
-# Instructions by codec: for a byte of the image, for a byte of the patch. Codec 3: 346 million for an image of
-# 1.75 MB and a patch of 1.8 KB (docs/benchmarks/mcu.json), and 2.6 times the time where a patch had 36 KB.
+# Instructions by codec: for a byte of the image, for a byte of the patch. Codec 3: 346 million for an image
+# of 1.75 MB and a patch of 1.8 KB (docs/benchmarks/mcu.json), and 2.6 times the time where a patch had 36 KB.
 _DECODE = {0: (0, 0), 1: (53, 0), 2: (53 + 29, 0), 3: (183, 13_700)}
 
 
