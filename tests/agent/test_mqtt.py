@@ -182,7 +182,7 @@ async def test_a_message_starts_an_update_at_once(tmp_path: Path) -> None:
 
     with Service(poll_interval=3600) as service, RawBroker(then=listen) as broker:
         board = Station(tmp_path, service, image("1.0.0"), settings(service, broker))
-        await board.run(until)
+        await board.run(until, seconds=120)
     assert service.polls[1]["at"] - steps[0] < 5
     said = [json.loads(body) for body in broker.said("inform")]
     assert [each["params"]["version"] for each in said] == ["1.0.0", "1.1.0"]
@@ -204,7 +204,7 @@ async def test_a_flood_of_messages_is_one_poll_in_ten_seconds(tmp_path: Path) ->
 
     with Service(poll_interval=3600) as service, RawBroker(then=listen) as broker:
         board = Station(tmp_path, service, image("1.0.0"), settings(service, broker))
-        await board.run(until)
+        await board.run(until, seconds=120)
     _, second, third = (poll["at"] for poll in service.polls[:3])
     assert second - sent[0] < 5
     assert 7 < third - second < 25
@@ -228,7 +228,7 @@ async def test_a_broker_that_is_away_changes_nothing(tmp_path: Path) -> None:
     with Service(poll_interval=3600) as service:
         broker = RawBroker(then=listen).__enter__()
         board = Station(tmp_path, service, image("1.0.0"), settings(service, broker))
-        await board.run(until)
+        await board.run(until, seconds=120)
     assert not broker.port
     assert board.runs() == "ota_1"
     assert not any(report["code"] for report in service.reports)
@@ -238,7 +238,7 @@ async def test_a_broker_that_is_away_changes_nothing(tmp_path: Path) -> None:
 async def test_back_off_with_jitter_and_polls_meanwhile(tmp_path: Path) -> None:
     with Service(poll_interval=1) as service, RawBroker(b"\x20\x02\x00\x05") as broker:
         board = Station(tmp_path, service, image("1.0.0"), settings(service, broker, poll=1))
-        await board.run(lambda _: len(broker.at) >= 3, seconds=60)
+        await board.run(lambda _: len(broker.at) >= 3, seconds=120)
     first, second = (b - a for a, b in pairwise(broker.at[:3]))
     assert 2.4 < first < 12
     assert 4.9 < second < 22
