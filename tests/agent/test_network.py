@@ -139,6 +139,17 @@ async def test_what_a_server_may_say(tmp_path: Path, path: str, status: int, nam
         assert any(name in line for line in board.console())
 
 
+async def test_a_download_that_is_throttled_is_put_off_and_not_failed(tmp_path: Path) -> None:
+    """429, as the quotas of the cloud say it: no failure for a rollout to count, and the update comes."""
+    with Service() as service:
+        service.release(full(NEW))
+        service.instead["/v1/packages"] = answers(429, 2, Retry_After="1")
+        board = Station(tmp_path, service, OLD)
+        await board.run(reported("confirmed"))
+        assert any("SERVER_BUSY" in line for line in board.console())
+    assert {report["state"] for report in service.reports} & {"failed", "reverted"} == set()
+
+
 async def test_the_second_server_serves_where_the_first_is_down(tmp_path: Path) -> None:
     with Service() as down:
         pass
