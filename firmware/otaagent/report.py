@@ -57,7 +57,8 @@ class Reports:
         }  # fmt: skip
         report.update(about)
         if final:
-            self._keep(report)
+            if not self._has(report):
+                self._keep(report)
         else:
             # Only the latest of each state is worth sending.
             self._progress = [r for r in self._progress if r["state"] != state] + [report]
@@ -86,6 +87,12 @@ class Reports:
             self._forget(accepted)
 
     # -- NVS -------------------------------------------------------------------------------------
+
+    def _has(self, report: dict) -> bool:
+        """Whether it is queued already: the power went before it was noted that it had been made."""
+        return any(
+            all(r.get(k) == report[k] for k in ("state", "seq", "code", "data")) for _, r in self._final
+        )
 
     def _keep(self, report: dict) -> None:
         used = [key for key, _ in self._final]
