@@ -172,6 +172,8 @@ async def end(
     watching = asyncio.create_task(wait_for(service, living, len(living)))
     await asyncio.gather(*living)
     watching.cancel()
+    for board in fleet.boards:
+        board.http.close()
     took = time.monotonic() - started
     rollout = await service.call("GET", f"{PK}/rollouts/1")
     return {
