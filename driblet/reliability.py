@@ -188,7 +188,9 @@ class Report:
         if (_DOCS / _JSON).exists():
             known = json.loads((_DOCS / _JSON).read_text())["phases"]
             # A row of an earlier form of this page says less than one of today: it is measured anew.
-            self._rows = {row["phase"]: row for row in known if row["phase"] in _order() and "cut_twice" in row}
+            self._rows = {
+                row["phase"]: row for row in known if row["phase"] in _order() and "cut_twice" in row
+            }
 
     def begin(self, running: Running) -> None:
         """The processor's seconds of an earlier part of the same run count."""
