@@ -1,7 +1,8 @@
 """The list of a hundred thousand devices, as a browser meets it.
 
 Three figures that do not blur into each other: when the service answers, what goes over the wire, and when
-the browser shows something. UPDATE=1 writes them to docs/benchmarks/console.json.
+the browser shows something. UPDATE=1 writes them to docs/benchmarks/console.json, and only then is the time
+held to its bar: in a test beside others it would say how busy the machine is.
 """
 
 import json
@@ -64,10 +65,10 @@ async def test_first_paint_bytes_and_requests(tmp_path: Path) -> None:
     for name, f in found.items():
         said = f"first paint {f.first_paint_ms:4.0f} ms, answer {f.answer_ms:4.0f} ms"
         print(f"{name:32} {said}, {f.bytes / 1024:5.1f} KiB, {f.requests} requests")
-    if os.environ.get("UPDATE"):
+    if os.environ.get("UPDATE"):  # a measurement: nothing else may run beside it
         OUT.write_text(json.dumps(report(found), indent=1) + "\n")
+        assert max(f.first_paint_ms for f in found.values()) < PAINT_MS
     for name, f in found.items():
-        assert f.first_paint_ms < PAINT_MS, name
         assert f.bytes <= BYTES, name
         assert f.requests <= REQUESTS, name
 
