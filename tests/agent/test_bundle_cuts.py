@@ -6,7 +6,7 @@ from .conftest import Device
 
 
 def counted(said: str) -> list[int]:
-    """Operations and cuts: the last line. Before it a collector may complain of files that lost their power."""
+    """Operations and cuts: the last line. Before it the collector may name files that lost their power."""
     return [int(word) for word in said.splitlines()[-1].split()]
 
 
