@@ -68,8 +68,8 @@ async def test_not_before_its_hour_and_not_while_it_is_paused(
     notifier = fleet.service.cloud.notifier
     await fleet.roll_out(start_at=clock.time + 7200)
     assert await notifier.look(fleet.id) == 7200
-    clock.time += 7200
     await fleet.act("pause")
+    clock.time += 7200  # after the pause: the notifier wakes by itself at its hour
     assert await notifier.look(fleet.id) is None
     assert outlet.told == []
     await fleet.act("resume")
