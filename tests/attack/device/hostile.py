@@ -49,16 +49,17 @@ class Run:
         self.home = self._boots()
         self.before = self._heads()
         self.writes = self.world.rtc[layout.W_PROGRAMS] + self.world.rtc[layout.W_ERASES]
-        self._left, self._kind = case["cut"]
+        self.operations = 0  # begun, the restart after a cut included
+        self._cut_at, self._kind = case["cut"]
         self._dump = case["dump"]
         self._begin = self.world.the_gate.begin
         self.world.the_gate.begin = self._counted
 
     def _counted(self, what: int, at: int) -> int:
         """Cuts the power at the operation that the case names."""
-        self._left -= 1
+        self.operations += 1
         self._begin(what, at)
-        return self._kind if not self._left else 0
+        return self._kind if self.operations == self._cut_at else 0
 
     def _put(self, blobs: dict) -> None:
         import esp32
@@ -162,7 +163,7 @@ class Run:
             "sent": self.server.sent,
             "floor": [journal.floor(floor, book.get(TRIAL)), floor["key_set"]],
             "tables": len(kept["tables"]) if kept else 0,
-            "cut": self._left <= 0,
+            "operations": self.operations,
             "slot": self._slot(),
             "unpacked": unpacked(),
         }
