@@ -1,6 +1,7 @@
 """The reference pages of the service, generated: settings and API."""
 
 import types
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal, get_args, get_origin
@@ -43,6 +44,7 @@ def _kind(annotation: Any) -> str:
     return names.get(name, name)
 
 
+@cache
 def schema() -> dict[str, Any]:
     """The OpenAPI document of the service."""
     with TemporaryDirectory() as folder:

@@ -220,16 +220,20 @@ def _thumb_base(data: bytes) -> int | None:
     return _best_base(bases[bases >= 0], pointers, starts, size)
 
 
+_CLEARLY = 16  # pointers that must land well
+
+
 def _best_base(bases: np.ndarray, pointers: np.ndarray, starts: np.ndarray, size: int) -> int | None:
-    best, hits, inside = None, 0, 0
-    for base in bases:
-        low, high = np.searchsorted(pointers, (base, base + size))
+    lows, highs = np.searchsorted(pointers, bases), np.searchsorted(pointers, bases + size)
+    best, hits, inside = None, _CLEARLY - 1, 0
+    for n in np.flatnonzero(highs - lows >= _CLEARLY):
+        base, low, high = bases[n], lows[n], highs[n]
         if high - low <= hits:
             continue
         count = int(starts[(pointers[low:high] - base) >> 1].sum())
         if count > hits:
             best, hits, inside = int(base), count, int(high - low)
-    return best if hits >= 16 and hits * 4 > inside else None
+    return best if hits * 4 > inside else None
 
 
 def base_of(image: Image) -> int:

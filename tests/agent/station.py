@@ -5,6 +5,7 @@ import hashlib
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,12 @@ def bundle(app: str, **files: bytes) -> bytes:
     return bundles.build({"app.py": app.encode()} | named)
 
 
+def package(kind: str, old: bytes, new: bytes) -> bytes:
+    """A signed package to `new`: "full" or "delta"."""
+    return full(new) if kind == "full" else delta(old, new)
+
+
+@cache
 def delta(
     old: bytes, new: bytes, seq: int = 7, version: str = "1.1.0", kind: str | Path = "LINUX_HOST"
 ) -> bytes:

@@ -13,7 +13,7 @@ from otasim.link import Link
 from otaspec import errors
 
 from .service import Answer, Misbehaviour, Service
-from .station import Station, delta, full, image, reported
+from .station import Station, full, image, package, reported
 
 pytestmark = pytest.mark.slow
 
@@ -38,19 +38,20 @@ def heard(code: int) -> Callable[[Station], bool]:
 
 
 @pytest.mark.codes(301)
-@pytest.mark.parametrize("package", [full(NEW), delta(OLD, NEW)], ids=["full", "delta"])
-async def test_a_download_that_breaks_goes_on_where_it_was(tmp_path: Path, package: bytes) -> None:
+@pytest.mark.parametrize("kind", ["full", "delta"])
+async def test_a_download_that_breaks_goes_on_where_it_was(tmp_path: Path, kind: str) -> None:
+    sent = package(kind, OLD, NEW)
     with Service() as service:
         async with Link("127.0.0.1", service.port) as link:
-            service.release(package)
+            service.release(sent)
             board = Station(tmp_path, service, OLD, {"server": f"http://127.0.0.1:{link.port}"})
-            link.cut_at = len(package) * 2 // 3
+            link.cut_at = len(sent) * 2 // 3
             await board.run(reported("confirmed"))
             assert link.cuts == 1
     assert board.slot(1, len(NEW)) == NEW
     first, second = service.ranges
     assert first == ""
-    assert len(package) // 3 < int(second[6:-1]) < len(package) * 2 // 3
+    assert len(sent) // 3 < int(second[6:-1]) < len(sent) * 2 // 3
     assert heard(301)(board)
 
 

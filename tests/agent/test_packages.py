@@ -12,7 +12,7 @@ from otaspec import manifest as manifests
 from tests.spec.packages import PUBLIC, sign
 
 from .service import Service
-from .station import Station, delta, full, image, reported
+from .station import Station, full, image, reported
 
 pytestmark = pytest.mark.slow
 
@@ -83,7 +83,7 @@ REFUSED = {
 SEEN_LATER = {
     "PACKAGE_TRUNCATED": (108, GOOD[:-1]),
     "PACKAGE_TRAILING_BYTES": (109, GOOD + b"x"),
-    "PAYLOAD_HASH_WRONG": (110, flipped(delta(OLD, NEW), -10)),
+    "PAYLOAD_HASH_WRONG": (110, flipped(patch(), -10)),
     "IMAGE_HASH_WRONG": (111, flipped(GOOD, len(GOOD) // 2)),
     "PATCH_INVALID": (112, patch(seq=9)),
 }

@@ -35,6 +35,9 @@ class Fleet:
     seq: int
     interval: float
     accepted: dict[str, list[int]] = field(default_factory=dict)
+    confirmed: int = 0  # boards whose last report was taken
+    many: asyncio.Event = field(default_factory=asyncio.Event)  # of them: time to kill the service
+    kill_at: int = 0
     interrupted: int = 0
     service_cpu: float = 0  # seconds of the service that was killed
 
@@ -67,6 +70,9 @@ class Fleet:
             ids = await self.insist(lambda told=told: board.report(told))
             self.accepted.setdefault(board.dn, []).extend(ids)
         board.says |= {"image_sha256": self.new, "version": "1.1.0", "seq": self.seq}
+        self.confirmed += 1
+        if self.confirmed == self.kill_at:
+            self.many.set()
 
 
 async def join(service: Any, count: int, old: str) -> list[Board]:
@@ -133,19 +139,24 @@ async def story(folder: Path, count: int, interval: float, kill: bool) -> dict[s
         joined = time.monotonic()
         boards = await join(first, count, old["image_sha256"])
         new = await release(first, "1.1.0", image(b"new", 65_536))
-        fleet = Fleet(boards, new["image_sha256"], new["seq"], interval)
+        fleet = Fleet(boards, new["image_sha256"], new["seq"], interval, kill_at=count * 3 // 10)
         started, cpu_before = time.monotonic(), cpu_seconds(first)
         say(f"the rollout starts, {time.monotonic() - joined:.0f} s later")
         body = {"version": "1.1.0", "phases": [{"percent": 1}, {"percent": 10}]}
         await first.call("POST", f"{PK}/rollouts", json=body)
         living = [asyncio.create_task(fleet.live(board)) for board in boards]
-        killed_at = await wait_for(first, living, count * 3 // 10) if kill else None
         if not kill:
             fleet.service_cpu = -cpu_before
             return await end(first, fleet, living, started, None)
-        say(f"SIGKILL after {killed_at} confirmed, {time.monotonic() - started:.0f} s")
+        watching = asyncio.create_task(wait_for(first, living, count))
+        await asyncio.wait({asyncio.create_task(fleet.many.wait()), watching}, return_when="FIRST_COMPLETED")
+        if watching.done():
+            watching.result()  # a board has failed
+        watching.cancel()
+        killed_at = fleet.confirmed
         fleet.service_cpu = cpu_seconds(first) - cpu_before
         await first.end(signal.SIGKILL)
+        say(f"SIGKILL after {killed_at} confirmed, {time.monotonic() - started:.0f} s")
     async with serving(folder, token, "--port", str(first.http.base_url.port)) as second:
         say("the service is back")
         return await end(second, fleet, living, started, killed_at)
