@@ -35,7 +35,6 @@ NOBODYS = {
     **{"token_id": "82", "channel_id": "83", "alarm_id": "84", "move": "pause"},
 }
 BOTH = "2.0.0"  # a release that each of them has
-PASSWORD = "correct horse battery"
 CHANNEL = {"kind": "email", "target": "ops@example.com", "kinds": ["job.failed"]}
 
 # Calls with ids in their path, and what is sent besides.
