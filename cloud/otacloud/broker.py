@@ -207,8 +207,13 @@ class Broker:
 
     # the outlet of notices
 
-    def reaches(self, pk: str, dn: str) -> bool:
+    up = True
+
+    def connected(self, pk: str, dn: str) -> bool:
         return (pk, dn) in self._guests
+
+    def count(self, pk: str) -> int:
+        return sum(names[0] == pk for names in self._guests)
 
     def publish(self, topic: str, body: bytes) -> None:
         """Straight to who has subscribed: amqtt would compare the topic with everybody's."""

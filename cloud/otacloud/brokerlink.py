@@ -46,9 +46,13 @@ class Link:
         self._begin = begin
         self._queue: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(WAITING)
         self._id = 0
+        self.up = False
 
-    def reaches(self, pk: str, dn: str) -> bool:  # noqa: ARG002 - only the broker knows
-        return True
+    def connected(self, pk: str, dn: str) -> None:
+        """Only the broker knows."""
+
+    def count(self, pk: str) -> None:
+        """Only the broker knows."""
 
     def publish(self, topic: str, body: bytes) -> None:
         if not self._queue.full():
@@ -65,9 +69,11 @@ class Link:
                     await self._enter(stream, writer)
                     log.info("connected to the broker", host=self._host, port=self._port)
                     wait = FIRST_WAIT
+                    self.up = True
                     await self._begin(self)
                     await self._stay(stream, writer)
                 finally:
+                    self.up = False
                     writer.close()
             except (OSError, EOFError, Refused, TimeoutError) as problem:
                 log.warning("no broker", host=self._host, port=self._port, problem=repr(problem))

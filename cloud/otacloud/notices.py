@@ -29,10 +29,16 @@ WAITING = 1_000  # messages of boards that may wait; what comes then is dropped
 
 
 class Outlet(Protocol):
-    """A broker."""
+    """A broker. `up`: whether the service is connected to it."""
 
-    def reaches(self, pk: str, dn: str) -> bool:
-        """False where that device is known not to listen."""
+    up: bool
+
+    def connected(self, pk: str, dn: str) -> bool | None:
+        """Whether that device listens; None where only the broker knows."""
+        ...
+
+    def count(self, pk: str) -> int | None:
+        """How many devices of a product listen; None where only the broker knows."""
         ...
 
     def publish(self, topic: str, body: bytes) -> None: ...
@@ -175,7 +181,7 @@ class Notifier:
             if told == most:
                 break
             walk.rank = place.rank + 1
-            if self.outlet and self.outlet.reaches(place.pk, place.dn):
+            if self.outlet and self.outlet.connected(place.pk, place.dn) is not False:
                 self._send(place.pk, place.dn, place.version)
                 told += 1
         return told

@@ -23,13 +23,13 @@ ChannelKind = Literal["webhook", "email"]
 AlarmKind = Literal["device.reverted", "device.silent", "rollout.stopped", "job.failed"]
 DeliveryState = Literal["queued", "done", "failed"]
 Role = Literal["viewer", "operator", "manager", "owner"]
+AREAS = (
+    *("alarms", "audit", "devices", "groups", "products"),
+    *("releases", "rollouts", "secrets", "tokens", "users"),
+)
 # What a token may be held to: the tag of a call, and whether it only looks. To write is to read too.
-Scope = Annotated[
-    str,
-    Field(
-        pattern=r"^(alarms|audit|devices|groups|products|releases|rollouts|secrets|tokens|users):(read|write)$"
-    ),
-]
+SCOPES = tuple(f"{area}:{verb}" for area in AREAS for verb in ("read", "write"))
+Scope = Annotated[str, Field(pattern=rf"^({'|'.join(AREAS)}):(read|write)$")]
 Password = Annotated[SecretStr, Field(min_length=10, max_length=128)]
 
 

@@ -78,13 +78,13 @@ def _application(cloud: Services) -> FastAPI:
 
 @asynccontextmanager
 async def started(
-    data: Path, clock: Clock, engine: Engine | None = None, **settings: Any
+    data: Path, clock: Clock, engine: Engine | None = None, again: bool = False, **settings: Any
 ) -> AsyncIterator[Service]:
-    """The service with its background tasks, called without a socket."""
+    """The service with its background tasks, called without a socket. `again`: on data that it has made."""
     given = Settings(data=data, **settings)
     logs.set_up(given.log_json, given.log_level)
     cloud = build_services(given, engine, clock)
-    token = await prepare(cloud)
+    token = None if again else await prepare(cloud)
     app = _application(cloud)
     async with (
         app.router.lifespan_context(app),
@@ -117,7 +117,7 @@ class Board:
     )
     last_id: int = 0
 
-    async def _handshake(self, call: str, secret: bytes) -> httpx.Response | Answer:
+    async def handshake(self, call: str, secret: bytes) -> httpx.Response | Answer:
         names = {"pk": self.pk, "dn": self.dn}
         nonce = (await self.http.post("/v1/challenge", json=names)).json()["nonce"]
         mine = os.urandom(16)
@@ -127,13 +127,13 @@ class Board:
         return await self.http.post("/v1/" + call, json=body)
 
     async def register(self, ps: bytes) -> httpx.Response | Answer:
-        answer = await self._handshake("register", ps)
+        answer = await self.handshake("register", ps)
         if answer.status_code == 200:
             self.ds = bytes.fromhex(answer.json()["ds"])
         return answer
 
     async def login(self) -> httpx.Response | Answer:
-        answer = await self._handshake("login", self.ds)
+        answer = await self.handshake("login", self.ds)
         if answer.status_code == 200:
             self.token = answer.json()["token"]
         return answer

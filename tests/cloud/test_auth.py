@@ -1,11 +1,11 @@
-"""Tokens, roles and tenants: every endpoint, taken from the application itself."""
+"""Tokens and roles: every endpoint, taken from the application itself. Tenants: test_tenants."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from otacloud import alarms, auth, docs
-from otacloud.models import Tenant
+from otacloud.schemas import Role
 
 from tests.cloud.kit import Service, image, joined
 
@@ -80,14 +80,10 @@ async def full(service: Service) -> Service:
     return service
 
 
-async def token_of(service: Service, role: str, tenant: str = "default") -> str:
+async def token_of(service: Service, role: Role) -> str:
     token = auth.new_token()
     async with service.cloud.db.write() as session:
-        row = Tenant(name=tenant, created_at=0) if tenant != "default" else None
-        if row:
-            session.add(row)
-            await session.flush()
-        await auth.add_token(session, row.id if row else 1, role, role, token, 0)
+        await auth.add_token(session, 1, role, role, token, 0)
     return token
 
 
@@ -99,16 +95,6 @@ async def test_no_endpoint_without_a_token(full: Service) -> None:
     for method, path in ALL:
         for token in (None, "drb_wrong", full.token + "x"):
             assert await call(full, method, path, token) == 401, (method, path)
-
-
-async def test_another_tenants_things_are_not_there(full: Service) -> None:
-    token = await token_of(full, "owner", "rival")
-    for method, path in ALL:
-        status = await call(full, method, path, token)
-        if "{" in path:
-            assert status == 404, (method, path)
-    listed = await full.http.get("/api/v1/products", headers={"Authorization": f"Bearer {token}"})
-    assert [p["pk"] for p in listed.json()] == ["other"]
 
 
 async def test_a_viewer_changes_nothing_and_sees_no_secret(full: Service) -> None:
@@ -168,27 +154,6 @@ async def test_a_token_with_scopes_does_not_sign_in(full: Service) -> None:
     answer = await full.http.post("/sign-in", data={"secret": token})
     assert "set-cookie" not in answer.headers
     assert answer.status_code != 303
-
-
-async def test_another_tenants_names_in_a_body_are_not_there_either(full: Service) -> None:
-    """Groups, devices and products that are named in what is sent."""
-    token = await token_of(full, "owner", "rival")
-    headers = {"Authorization": f"Bearer {token}"}
-    rival = Service(full.cloud, full.http, token)
-    await rival.product("camera")
-    await rival.release("1.0.0", image(b"theirs"), pk="camera")
-    await rival.built("1.0.0", pk="camera")
-    made = "/api/v1/products/camera"
-    for path, body in (
-        ("/api/v1/tokens", {"name": "x", "role": "viewer", "product": "thermostat"}),
-        (f"{made}/devices", {"dn": "new", "group": "ada"}),
-        (f"{made}/rollouts", {"version": "1.0.0", "group": "ada"}),
-        (f"{made}/rollouts", {"version": "1.0.0", "devices": ["kitchen"]}),
-    ):
-        answer = await full.http.post(path, json=body, headers=headers)
-        assert answer.status_code == 404, (path, body, answer.text)
-    answer = await full.http.post(f"{made}/devices/import", content="dn,group\nnew,ada", headers=headers)
-    assert answer.status_code == 404
 
 
 async def test_a_report_about_another_devices_rollout_moves_nothing(full: Service) -> None:

@@ -11,6 +11,7 @@ from otacloud import mosquitto as made
 from otacloud.brokerlink import Link
 from otaspec import mqtt
 from otaspec.errors import InputError
+from pydantic import SecretStr
 
 from tests.cloud import mosquitto
 from tests.cloud.kit import Clock, Service
@@ -24,6 +25,7 @@ NO = b"\x20\x02\x00\x05"
 class Place:
     folder: Path
     port: int
+    url: SecretStr
     begun: asyncio.Event  # the service has come to the broker
 
 
@@ -46,9 +48,10 @@ async def place(fleet: Fleet, tmp_path: Path) -> AsyncIterator[Place]:
         await cloud.notifier.begin(link)
         begun.set()
 
-    link = Link(f"mqtt://driblet:s3cret%40word@127.0.0.1:{port}", None, cloud.notifier.hear, begin)
+    url = f"mqtt://driblet:s3cret%40word@127.0.0.1:{port}"
+    link = Link(url, None, cloud.notifier.hear, begin)
     task = asyncio.create_task(link.run())
-    yield Place(tmp_path, port, begun)
+    yield Place(tmp_path, port, SecretStr(url), begun)
     close_all()
     cloud.notifier.end()
     task.cancel()

@@ -1,6 +1,7 @@
 """The API keeps its promises to clients: names that stay, and no call that breaks on odd input."""
 
 import re
+from functools import cache
 from pathlib import Path
 
 from otacloud import docs
@@ -8,6 +9,7 @@ from otacloud import docs
 KNOWN = Path(__file__).with_name("operations.txt")
 
 
+@cache
 def operations() -> dict[str, str]:
     """METHOD /path by operation id; no id twice."""
     found: dict[str, str] = {}

@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 import pytest
+from otacloud.schemas import SCOPES
 
 from tests.cloud.kit import Board, Service, image, joined
 
@@ -210,6 +211,26 @@ async def test_a_secret_is_shown_once(service: Service, board: Board) -> None:
     await service.http.post("/team/tokens/2/revoke")
     answer = await service.http.get("/api/v1/me", headers={"Authorization": f"Bearer {token[0]}"})
     assert answer.status_code == 401
+
+
+async def test_a_token_of_a_form_may_be_held_to_scopes(service: Service, board: Board) -> None:
+    page = await show(service, "/team")
+    boxes = re.findall(
+        r'<label class="check"><input type="checkbox" name="scopes" value="(.+?)"> \1</label>', page
+    )
+    assert boxes == list(SCOPES)
+    form = {"name": "ci", "role": "manager", "scopes": ["rollouts:read", "releases:write"]}
+    made = (await service.http.post("/team/tokens", data=form)).text
+    assert "for releases:write, rollouts:read only" in made
+    assert "releases:write, rollouts:read" in await show(service, "/team")
+    token = re.search(r"drb_[\w-]+", made)
+    assert token
+    headers = {"Authorization": f"Bearer {token[0]}"}
+    for path, status in (("/releases", 200), ("/rollouts", 200), ("/devices", 403)):
+        answer = await service.http.get(f"/api/v1{AT}{path}", headers=headers)
+        assert answer.status_code == status, path
+    wrong = await service.http.post("/team/tokens", data={**form, "scopes": "everything"})
+    assert wrong.status_code == 400
 
 
 async def test_the_audit_page_says_when_the_chain_is_broken(service: Service, board: Board) -> None:

@@ -66,6 +66,7 @@ async def add_channel(
     kinds: Annotated[list[AlarmKind], Form()] = [],  # noqa: B006 - never changed
 ) -> Response:
     """The secret of a webhook is shown this once."""
+    await here.must_be_there()
     given = actions.filled(ChannelIn, {"kind": kind, "target": target.strip(), "kinds": kinds})
     made = await actions.act(channels.create_channel, here.cloud, here.viewer, given)
     if made.secret is None:

@@ -101,6 +101,7 @@ async def device_page(here: Here, dn: Name) -> Response:
             "d": shown,
             "group_names": await queries.group_names(session, product.id, static=True),
             "attempts": attempts,
+            "told": _told(here, product.pk, device),
             "slots": await _slots(session, device, shown.board, attempts),
         }
         names = ("device_now", "device_slots", "device_timeline", "device_log")
@@ -111,6 +112,16 @@ async def device_page(here: Here, dn: Name) -> Response:
         )
 
     return await here.show(load)
+
+
+def _told(here: Here, pk: str, device: Device) -> str:
+    """How it hears of an update."""
+    outlet = here.cloud.notifier.outlet
+    listens = outlet.connected(pk, device.dn) if outlet and outlet.up else False
+    if listens:
+        return "told by MQTT, connected"
+    polls = f"polls every {device.poll_interval or here.cloud.settings.poll_interval} s"
+    return polls if listens is False else f"{polls}; whether MQTT tells it, only the broker knows"
 
 
 async def _slots(

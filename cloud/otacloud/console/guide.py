@@ -72,6 +72,7 @@ async def _show(here: Here, command: Command | None) -> Response:
 async def sample_release(here: Here, pk: Name) -> Response:
     """The example application of this checkout or wheel, as a release for the simulated board."""
     here.needs("release.upload")
+    await here.must_be_there()
     image = await run_in_threadpool(_build)
     notes = "The example application: it blinks."
     await releases.take_image(here.cloud, here.viewer, _one(image), pk, SAMPLE, SIMULATED, notes)

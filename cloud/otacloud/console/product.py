@@ -7,10 +7,11 @@ from fastapi.responses import Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from otacloud import groups, keys, products
-from otacloud.console import actions, forms, queries, rolloutview
+from otacloud.console import actions, charts, forms, queries, rolloutview
 from otacloud.console.live import Part, View
 from otacloud.console.shell import Here, PageRoute, to
 from otacloud.schemas import GroupIn, Name, ProductChange
+from otacloud.services import Services
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 
@@ -75,11 +76,23 @@ async def settings_page(here: Here) -> Response:
             "product": product,
             "key": key,
             "pem": keys.public_pem(key),
+            "broker": _broker(here.cloud, product.pk),
             "server": str(here.request.base_url).rstrip("/"),
         }
         return await here.view(session, "settings", "settings.html", values)
 
     return await here.show(load)
+
+
+def _broker(cloud: Services, pk: str) -> str:
+    """The MQTT broker, in words."""
+    outlet = cloud.notifier.outlet
+    if outlet is None or not outlet.up:
+        return "does not answer: devices poll" if cloud.settings.mqtt_url else "none: devices poll"
+    count = outlet.count(pk)
+    if count is None:
+        return "connected; which devices are, only the broker knows"
+    return f"in the service; {charts.many(count, 'device')} connected"
 
 
 @router.post("/products/{pk}/settings")

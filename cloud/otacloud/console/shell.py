@@ -48,6 +48,11 @@ class Shell:
         """The product that the address names; NOT_FOUND."""
         return await products.find(session, self.viewer, self.request.path_params["pk"])
 
+    async def must_be_there(self) -> None:
+        """NOT_FOUND where the address names no product of the viewer's: for what acts before it looks."""
+        async with self.cloud.db.read() as session:
+            await self.product(session)
+
     async def around(self, session: AsyncSession, section: str, product: Product | None) -> dict[str, Any]:
         """What the frame shows: products, sections, how much waits."""
         waits = await queries.waiting(session, product) if product else None

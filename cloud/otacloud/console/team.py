@@ -11,7 +11,7 @@ from otacloud.auth import ROLES
 from otacloud.console import actions
 from otacloud.console.live import Part, View
 from otacloud.console.shell import Here, PageRoute, to
-from otacloud.schemas import Name, Role, TokenIn, UserChange, UserIn
+from otacloud.schemas import SCOPES, Name, Role, Scope, TokenIn, UserChange, UserIn
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 
@@ -28,6 +28,7 @@ async def team_page(here: Here) -> Response:
             "users": (await users.list_users(here.cloud, here.viewer)).users,
             "tokens": (await tokens.list_tokens(here.cloud, here.viewer)).tokens,
             "roles": ROLES,
+            "scopes": SCOPES,
         }
         return await here.view(session, "team", "team.html", values)
 
@@ -66,12 +67,16 @@ async def create_token(
     name: Annotated[str, Form(max_length=64)],
     role: Annotated[Role, Form()],
     product: Annotated[str, Form(max_length=64)] = "",
+    scopes: Annotated[list[Scope], Form()] = [],  # noqa: B006 - never changed
 ) -> Response:
-    given = actions.filled(TokenIn, {"name": name.strip(), "role": role, "product": product or None})
+    fields = {"name": name.strip(), "role": role, "product": product or None, "scopes": scopes}
+    given = actions.filled(TokenIn, fields)
     made = await actions.act(tokens.create_token, here.cloud, here.viewer, given)
+    only = f", for {', '.join(made.scopes)} only" if made.scopes else ""
     return await here.once(
         title=f"The token {made.name}",
-        words=f"For a program, with the role {made.role}. It goes into the header Authorization: Bearer ...",
+        words=f"For a program, with the role {made.role}{only}. "
+        "It goes into the header Authorization: Bearer ...",
         secret=made.token,
         back="/team",
     )
