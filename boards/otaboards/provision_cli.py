@@ -32,6 +32,12 @@ def setup(
     ] = None,
     ssid: Annotated[str | None, typer.Option(metavar="NAME", help="Wi-Fi network.")] = None,
     wifi_file: Annotated[Path | None, typer.Option(metavar="FILE", help="File with its password.")] = None,
+    mqtt: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST[:PORT]", help="Broker that says when to poll; with TLS if the server has it."
+        ),
+    ] = None,
     dev: Annotated[bool, typer.Option("--dev", help="Allow plain HTTP: for trying out.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done; touch nothing.")
@@ -52,6 +58,8 @@ def setup(
     for key, value in (("ca", ca and _read(ca)), ("ssid", ssid), ("wifi", wifi_file and _line(wifi_file))):
         if value:
             settings[key] = value
+    if mqtt:
+        settings["mqtt"] = provision.broker(mqtt, server)
     settings["dev"] = int(dev)
     wanted = provision.plan(kind, app or provision.example(), settings)
     parts = flash.steps(kind, _read(image)) if image else []

@@ -68,6 +68,8 @@ class TargetError(OtaError):
 class ServerError(OtaError):
     """The network or the server: 3xx."""
 
+    wait = 0  # s that a busy server asked for
+
 
 class BoardError(OtaError):
     """This board's flash, memory or slots: 4xx."""

@@ -28,7 +28,7 @@ from otacloud.schemas import (
     ReportOut,
 )
 from otacloud.services import Cloud, Services
-from otacloud.targets import dismiss
+from otacloud.targets import dismiss, is_held, open_places
 
 router = APIRouter(prefix="/api/v1/products/{pk}/devices", tags=["devices"])
 
@@ -195,8 +195,10 @@ async def show_device(cloud: Cloud, caller: Viewer, pk: Name, dn: Name) -> Devic
             .limit(1)
         )
         told = [_report_out(report) for report in reports]
+        held = [place for place in await open_places(session, device.id) if is_held(place[0])]
     extra = {name: getattr(device, name) for name in ("codecs", "staging", "ram", "inventory")}
-    return DeviceDetail(**out(cloud, device), **extra, reports=told, log=log)
+    why = describe(held[0][0].code, f"the release {held[0][2].version}") if held else None
+    return DeviceDetail(**out(cloud, device), **extra, reports=told, log=log, held=why)
 
 
 def _report_out(report: Report) -> ReportOut:

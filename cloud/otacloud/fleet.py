@@ -19,7 +19,7 @@ from otacloud.db import Database
 from otacloud.events import Event, Hub
 from otacloud.models import Device, Product, Release, Rollout, Target
 from otacloud.offers import Gate
-from otacloud.targets import open_place
+from otacloud.targets import is_held, open_places
 
 CHUNK = 2_000  # devices read at once
 
@@ -28,11 +28,12 @@ CORE = ("board", "chip", "version", "image_sha256", "slot", "seq", "agent", "sta
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """The open place of a device: what decides whether a poll has to look any further."""
+    """An open place of a device: what decides whether a poll has to look any further."""
 
     rollout_id: int
     rank: int
     offered: bool
+    held: bool  # the board's agent was too old for it when it last asked
     attempts: int
     not_before: int
     start_at: int
@@ -50,6 +51,7 @@ class Waiting:
             rollout_id=rollout.id,
             rank=target.rank,
             offered=target.state == "offered",
+            held=is_held(target),
             attempts=target.attempts,
             not_before=target.not_before,
             start_at=rollout.start_at,
@@ -81,8 +83,8 @@ class Known:
     core: tuple[Any, ...]  # what it last said, in the order of CORE
     inventory: int  # hash of the rest that it said
     poll_key: bytes = b""
-    plan: int = -1  # number of the plan under which `waiting` was looked up
-    waiting: Waiting | None = None
+    plan: int = -1  # number of the plan under which `places` were looked up
+    places: tuple[Waiting, ...] = ()
 
 
 class Secret(NamedTuple):
@@ -170,17 +172,17 @@ class Fleet:
             for row in rows:
                 self._known.setdefault(row.id, _known(row))
 
-    async def waiting(self, known: Known) -> Waiting | None:
-        """The open place of the device under the plan in force."""
+    async def places(self, known: Known) -> tuple[Waiting, ...]:
+        """The open places of the device under the plan in force, the newest release first."""
         plan = self._plans[known.product_id]
         if known.plan != plan:
-            place = None
+            places = []
             if await self._is_busy(known.product_id, plan):
                 async with self._db.read() as session:
-                    place = await open_place(session, known.id)
-            known.waiting = Waiting.of(*place) if place else None
+                    places = await open_places(session, known.id)
+            known.places = tuple(Waiting.of(*place) for place in places)
             known.plan = plan
-        return known.waiting
+        return known.places
 
     async def _is_busy(self, product_id: int, plan: int) -> bool:
         """Whether anything is rolled out to the product; asked once for each plan."""

@@ -8,13 +8,13 @@ from typing import NamedTuple, Protocol
 
 import structlog
 from otaspec import mqtt
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from otacloud import phases, targets
 from otacloud.db import Database
 from otacloud.events import Event, Hub
-from otacloud.fleet import Fleet, Known
+from otacloud.fleet import Fleet, Waiting
 from otacloud.metrics import Metrics
 from otacloud.models import Device, Product, Release, Rollout, Target
 from otacloud.presence import Presence
@@ -209,14 +209,14 @@ class Notifier:
         if known is None:
             return
         self._presence.saw(known.id, self._now())
-        if kind == "inform" and await self._has_its_turn(known):
-            assert known.waiting
-            self._send(pk, dn, known.waiting.version)
+        waiting = next((place for place in await self._fleet.places(known) if not place.held), None)
+        if kind == "inform" and waiting and await self._has_its_turn(waiting):
+            self._send(pk, dn, waiting.version)
         self._metrics.heard.labels(kind).inc()
 
-    async def _has_its_turn(self, known: Known) -> bool:
-        waiting, now = await self._fleet.waiting(known), self._now()
-        if waiting is None or now < waiting.not_before or not waiting.is_time(now):
+    async def _has_its_turn(self, waiting: Waiting) -> bool:
+        now = self._now()
+        if now < waiting.not_before or not waiting.is_time(now):
             return False
         if waiting.offered:
             return True
@@ -240,7 +240,7 @@ async def _places(
         .join(Rollout, Rollout.id == Target.rollout_id)
         .join(Release, Release.id == Rollout.release_id)
         .where(Target.rollout_id == rollout_id, Target.rank >= first, Target.not_before <= now)
-        .where(Target.state.in_(("waiting", "deferred")))
+        .where(or_(Target.state == "deferred", (Target.state == "waiting") & (Target.code == 0)))
     )
     if limit is not None:
         query = query.where(Target.rank < limit)

@@ -20,7 +20,7 @@ class Board:
     codecs: frozenset[int]
     ram: int
     staging: int
-    bundle: str = ""  # SHA-256 of the one in use
+    bundle: str | None = None  # SHA-256 of the one in use; None: its agent takes none
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Gate:
         )
 
 
-Need = Literal["update", "not now", "confirmed", "unneeded"]
+Need = Literal["update", "not now", "newer agent", "confirmed", "unneeded"]
 
 
 class Place(Protocol):
@@ -84,10 +84,12 @@ def need(board: Board, place: Place, now: int) -> Need:
     """What the board's open place in a rollout asks for."""
     if board.state == TRIAL:
         return "not now"
-    if (board.image_sha256, board.bundle) == (place.image_sha256, place.bundle_sha256):
+    if (board.image_sha256, board.bundle or "") == (place.image_sha256, place.bundle_sha256):
         return "confirmed" if place.attempts else "unneeded"
     if board.board != place.board or board.seq >= place.seq:
         return "unneeded"
+    if place.bundle_sha256 and board.bundle is None:
+        return "newer agent"
     return "not now" if now < place.not_before else "update"
 
 

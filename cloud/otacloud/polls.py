@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+from otaspec.errors import code
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -13,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from otacloud import offers, targets
 from otacloud.errors import refuse
 from otacloud.events import Event
-from otacloud.fleet import CORE, Known, core_of, hash_of
+from otacloud.fleet import CORE, Known, Waiting, core_of, hash_of
 from otacloud.membership import place
 from otacloud.models import Device, Job, Package
 from otacloud.services import Services
@@ -60,7 +61,7 @@ class PollIn(BaseModel):
             frozenset(self.codecs),
             self.ram,
             self.staging,
-            self.bundle or "",
+            self.bundle,
         )
 
 
@@ -103,12 +104,22 @@ def _refuse_unwritable(inventory: dict[str, Any]) -> None:
 
 
 async def decide(cloud: Services, known: Known, poll: PollIn) -> Decision:
-    """The update that this board is to take now, if any."""
-    waiting = await cloud.fleet.waiting(known)
-    if waiting is None:
-        return Decision()
+    """The update that this board is to take now, if any: of the newest release that its agent can take."""
     board, now = poll.as_board(), cloud.now()
-    needed = offers.need(board, waiting, now)
+    for waiting in await cloud.fleet.places(known):
+        needed = offers.need(board, waiting, now)
+        too_old = needed == "newer agent"
+        if too_old != waiting.held and needed in ("newer agent", "update"):
+            await _hold(cloud, known, waiting.rollout_id, code("NEEDS_NEWER_AGENT") if too_old else 0)
+        if not too_old:
+            return await _decide(cloud, known, poll, waiting, needed)
+    return Decision()
+
+
+async def _decide(
+    cloud: Services, known: Known, poll: PollIn, waiting: Waiting, needed: offers.Need
+) -> Decision:
+    now = cloud.now()
     if needed in ("confirmed", "unneeded"):
         await _settle(cloud, known, waiting.rollout_id, needed)
         return Decision()
@@ -119,7 +130,7 @@ async def decide(cloud: Services, known: Known, poll: PollIn) -> Decision:
     if waiting.user_applies and not waiting.offered and poll.accept != waiting.seq:
         said = {"rollout": waiting.rollout_id, "seq": waiting.seq, "version": waiting.version}
         return Decision(available=said)
-    return await _offer(cloud, known, board)
+    return await _offer(cloud, known, poll.as_board(), waiting.rollout_id)
 
 
 async def decide_later(cloud: Services, known: Known, poll: PollIn) -> Decision:
@@ -132,12 +143,13 @@ async def decide_later(cloud: Services, known: Known, poll: PollIn) -> Decision:
     return decision
 
 
-async def _offer(cloud: Services, known: Known, board: offers.Board) -> Decision:
+async def _offer(cloud: Services, known: Known, board: offers.Board, rollout_id: int) -> Decision:
     """The package for a board that may have one, once it is made and its turn has come."""
     async with cloud.db.read() as session:
-        place = await targets.open_place(session, known.id)
-        if place is None:
+        places = await targets.open_places(session, known.id, rollout_id)
+        if not places:
             return Decision()
+        place = places[0]
         target, rollout, release = place
         packages, pending = await _packages(session, release.id, board.image_sha256)
     if not pending and not any(p.base_sha256 for p in packages):
@@ -166,6 +178,12 @@ async def _settle(cloud: Services, known: Known, rollout_id: int, state: str) ->
     async with cloud.db.write() as session:
         device = await session.get_one(Device, known.id)
         await targets.settle(session, rollout_id, device, state, 0, "", cloud.now())
+    cloud.hub.publish(known.tenant_id, Event("device", known.id), Event("rollout", rollout_id))
+
+
+async def _hold(cloud: Services, known: Known, rollout_id: int, code: int) -> None:
+    async with cloud.db.write() as session:
+        await targets.hold(session, rollout_id, known.id, code, cloud.now())
     cloud.hub.publish(known.tenant_id, Event("device", known.id), Event("rollout", rollout_id))
 
 

@@ -173,12 +173,13 @@ async def list_rollouts(
 
 @router.get("/{rollout_id}")
 async def show_rollout(cloud: Cloud, caller: Viewer, pk: Name, rollout_id: RolloutId) -> RolloutDetail:
-    """Counts, and the boards that failed with cause and remedy."""
+    """Counts, and the boards that failed or cannot take it yet, with cause and remedy."""
     async with cloud.db.read() as session:
         rollout = await find_rollout(session, await find(session, caller, pk), rollout_id)
         shown = await out(session, rollout)
         failures = await _targets(session, rollout.id, "failed", 0, FAILURES_SHOWN)
-    return RolloutDetail(**shown.model_dump(), failures=failures)
+        held = await _targets(session, rollout.id, "waiting", 0, FAILURES_SHOWN, held=True)
+    return RolloutDetail(**shown.model_dump(), failures=failures, held=held)
 
 
 @router.get("/{rollout_id}/targets")
@@ -198,12 +199,14 @@ async def list_targets(
 
 
 async def _targets(
-    session: AsyncSession, rollout_id: int, state: str | None, offset: int, limit: int
+    session: AsyncSession, rollout_id: int, state: str | None, offset: int, limit: int, held: bool = False
 ) -> list[TargetOut]:
     query = select(Target, Device.dn, Device.detail).join(Device, Device.id == Target.device_id)
     query = query.where(Target.rollout_id == rollout_id)
     if state:
         query = query.where(Target.state == state)
+    if held:
+        query = query.where(Target.code != 0)
     rows = await session.execute(query.order_by(Device.dn).offset(offset).limit(limit))
     return [
         TargetOut(
@@ -211,7 +214,7 @@ async def _targets(
             state=target.state,
             attempts=target.attempts,
             updated_at=target.updated_at,
-            error=describe(target.code, detail),
+            error=describe(target.code, "" if targets.is_held(target) else detail),
         )
         for target, dn, detail in rows
     ]
@@ -291,7 +294,7 @@ async def _move(
             raise refuse("STATE_CONFLICT", f"the rollout is {rollout.state}")
         if retry:
             failed = (Target.rollout_id == rollout_id, Target.state == "failed")
-            await session.execute(update(Target).where(*failed).values(state="waiting", not_before=0))
+            await session.execute(update(Target).where(*failed).values(state="waiting", code=0, not_before=0))
         rollout.state = after
         rollout.why = f"stopped by {caller.name}" if after == "stopped" else ""
         rollout.finished_at = cloud.now() if after == "stopped" else None

@@ -334,6 +334,7 @@ class DeviceDetail(DeviceOut):
     inventory: dict[str, Any]
     reports: list[ReportOut] = Field(description="Changes of state, newest first.")
     log: str | None = Field(description="What it sent after its last failure.")
+    held: Problem | None = Field(None, description="Why a release that is rolled out to it is not offered.")
 
 
 class DevicePage(BaseModel):
@@ -516,6 +517,7 @@ class RolloutOut(BaseModel):
 
 class RolloutDetail(RolloutOut):
     failures: list[TargetOut]
+    held: list[TargetOut] = Field([], description="Boards that wait for more than their turn, and for what.")
 
 
 class RolloutList(BaseModel):

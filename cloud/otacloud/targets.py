@@ -90,18 +90,29 @@ async def dismiss(session: AsyncSession, device_id: int, now: int, below_seq: in
             await _move(session, rollout, "", now)
 
 
-async def open_place(session: AsyncSession, device_id: int) -> Place | None:
-    """The device's place in the running rollout of the newest release; one indexed query."""
+async def open_places(session: AsyncSession, device_id: int, rollout_id: int | None = None) -> list[Place]:
+    """Its places in running rollouts, or in that one, the newest release first; one indexed query."""
     query = (
         select(Target, Rollout, Release)
         .join(Rollout, Rollout.id == Target.rollout_id)
         .join(Release, Release.id == Rollout.release_id)
         .where(Target.device_id == device_id, Target.state.in_(OPEN), Rollout.state == "running")
         .order_by(Release.seq.desc())
-        .limit(1)
     )
-    row = (await session.execute(query)).first()
-    return None if row is None else (row[0], row[1], row[2])
+    if rollout_id is not None:
+        query = query.where(Rollout.id == rollout_id)
+    return [(row[0], row[1], row[2]) for row in await session.execute(query)]
+
+
+async def hold(session: AsyncSession, rollout_id: int, device_id: int, code: int, now: int) -> None:
+    """The open place waits for more than its turn: `code` says for what; 0: no longer."""
+    mine = (Target.rollout_id == rollout_id, Target.device_id == device_id, Target.state.in_(OPEN))
+    change = update(Target).where(*mine).values(state="waiting", code=code, updated_at=now)
+    await session.execute(change.execution_options(synchronize_session=False))
+
+
+def is_held(target: Target) -> bool:
+    return target.state == "waiting" and target.code != 0
 
 
 # the gate

@@ -172,6 +172,8 @@ def _(d: schemas.DeviceOut) -> None:
 @show.register
 def _(d: schemas.DeviceDetail) -> None:
     show.dispatch(schemas.DeviceOut)(d)
+    if d.held:
+        say_problem(d.held, "  ")
     for r in d.reports:
         cause = f" {r.error.name}" if r.error else ""
         say(f"  {moment(r.received_at)}  {r.version}  {r.state}{cause}")
@@ -211,7 +213,7 @@ def _(r: schemas.RolloutOut) -> None:
 @show.register
 def _(r: schemas.RolloutDetail) -> None:
     show.dispatch(schemas.RolloutOut)(r)
-    for failed in r.failures:
+    for failed in r.failures + r.held:
         say(f"  {failed.dn}:")
         if failed.error:
             say_problem(failed.error, "    ")

@@ -259,7 +259,7 @@ class Agent:
                     self._switch(e)  # it is the package that does not come
                 if e.code in _PUT_OFF:
                     self.told_to_wait = True
-                    wait = max(self._asked_wait(e), wait)
+                    wait = max(e.wait, wait)
                 else:
                     failures += 1
                     wait = min(self.interval << min(failures - 1, 12), _LONGEST_WAIT)
@@ -274,9 +274,11 @@ class Agent:
             await self._sleep(wait, 2 if failures else 5)
 
     async def _sleep(self, seconds: int, part: int) -> None:
-        """About `seconds`: within a `part`th of them."""
+        """About `seconds`: within a `part`th of them, and never less than a server asked for."""
         ms = seconds * 1000
-        ms += int.from_bytes(os.urandom(2), "big") * (ms // part) // 65536 - ms // (2 * part)
+        if not self.told_to_wait:
+            ms -= ms // (2 * part)
+        ms += int.from_bytes(os.urandom(2), "big") * (seconds * 1000 // part) // 65536
         if self.policy:
             ms = self.policy.rest(ms)
         try:
@@ -345,6 +347,3 @@ class Agent:
         seconds = answer.get("poll_interval")
         if type(seconds) is int:
             self.interval = min(max(seconds, 1), 86400)
-
-    def _asked_wait(self, e: ServerError) -> int:
-        return max([server.retry_after for server in self.servers]) if e.code == _SERVER_BUSY else 0

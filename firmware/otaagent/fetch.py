@@ -3,15 +3,15 @@
 from micropython import const
 from otaspec.errors import error
 
+from .http import refused
+
 _PACKAGE_TRUNCATED = const(108)
-_HTTP_STATUS = const(304)
 _ANSWER_INVALID = const(305)
 _PACKAGE_CHANGED = const(307)
-_SERVER_BUSY = const(312)
 
 _OK = const(200)
 _PARTIAL = const(206)
-_CODES = {412: _PACKAGE_CHANGED, 416: _PACKAGE_TRUNCATED, 429: _SERVER_BUSY, 503: _SERVER_BUSY}
+_CODES = {412: _PACKAGE_CHANGED, 416: _PACKAGE_TRUNCATED}
 
 
 class Package:
@@ -32,7 +32,7 @@ class Package:
             headers["If-Match"] = '"%s"' % self.etag
         status = await self._client.open("GET", self.url, headers)
         if status not in (_OK, _PARTIAL):
-            raise error(_CODES.get(status, _HTTP_STATUS), "%d of the package" % status)
+            raise refused(self._client, _CODES, "of the package")
         self._pin(self._client.headers.get("etag", ""))
         if status == _PARTIAL:
             place = self._client.headers.get("content-range", "")

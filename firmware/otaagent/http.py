@@ -19,8 +19,10 @@ _HTTP_STATUS = const(304)
 _ANSWER_INVALID = const(305)
 _DOWNLOAD_TOO_SLOW = const(306)
 _PLAIN_HTTP_REFUSED = const(311)
+_SERVER_BUSY = const(312)
 
 _BUFFER = const(1024)  # also the longest header line
+_LONGEST_WAIT = const(86400)  # s that a server may ask for
 _HEADERS = const(64)  # more lines than this: not a server of ours
 _UNTIL_CLOSE = const(-1)
 _ETIMEDOUT = const(110)  # lwIP and Linux agree; MicroPython's errno may lack the name
@@ -334,6 +336,17 @@ class Client:
     def _invalid(self, what: str) -> "ServerError":
         self.close()
         return error(_ANSWER_INVALID, what)
+
+
+def refused(client: Client, codes: dict, what: str) -> "OtaError":
+    """What the status of an answer means, by `codes`; and for how long a busy server wants to be left."""
+    busy = client.status in (429, 503)
+    code = _SERVER_BUSY if busy else codes.get(client.status, _HTTP_STATUS)
+    e = error(code, "%d %s" % (client.status, what))
+    after = client.headers.get("retry-after", "")
+    if busy and after.isdigit():
+        e.wait = min(int(after), _LONGEST_WAIT)
+    return e
 
 
 def _head(method: str, origin: tuple, headers: dict, body: bytes) -> bytes:

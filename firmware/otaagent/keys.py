@@ -11,13 +11,12 @@ from micropython import const
 from otaspec import comb, journal, rotation
 from otaspec.errors import OtaError, error
 
-from .http import join
+from .http import join, refused
 from .journal import FLOOR, KEYS, KNOWN, TRIAL
 from .slots import WORK
 
 _KEY_SET_INVALID = const(116)
 _KEY_SET_ROLLBACK = const(117)
-_HTTP_STATUS = const(304)
 _ANSWER_INVALID = const(305)
 _LONGEST = const(8192)  # bytes of a signed set
 _LONGEST_KEPT = const(1792)  # bytes of a set's payload: what the NVS has room for
@@ -83,7 +82,7 @@ class Ring:
         status = await agent.download.open("GET", url)
         signed = await agent.download.read(_LONGEST)
         if status != 200:
-            raise error(_HTTP_STATUS, "%d of the key set" % status)
+            raise refused(agent.download, {}, "of the key set")
         try:
             self.accept(signed)
             agent.log("key set", self.version)

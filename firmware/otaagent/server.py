@@ -7,25 +7,20 @@ from binascii import hexlify, unhexlify
 
 from micropython import const
 from otaspec import mac
-from otaspec.errors import ServerError, error
+from otaspec.errors import error
 
 from . import config as settings
-from .http import join
+from .http import join, refused
 
-_HTTP_STATUS = const(304)
 _ANSWER_INVALID = const(305)
 _LOGIN_REFUSED = const(308)
 _APPROVAL_PENDING = const(309)
 _ANSWER_MAC_WRONG = const(310)
-_SERVER_BUSY = const(312)
 _ALREADY_REGISTERED = const(313)
 
 _LONGEST = const(16384)  # bytes of a JSON body
 _LONGEST_NONCE = const(128)
-_CODES = {
-    202: _APPROVAL_PENDING, 401: _LOGIN_REFUSED, 409: _ALREADY_REGISTERED, 429: _SERVER_BUSY,
-    503: _SERVER_BUSY,
-}  # fmt: skip
+_CODES = {202: _APPROVAL_PENDING, 401: _LOGIN_REFUSED, 409: _ALREADY_REGISTERED}
 
 
 class Server:
@@ -34,7 +29,6 @@ class Server:
     def __init__(self, client: "Client", base: str, config: "Config") -> None:
         self.base = base
         self.offset = None  # UNIX seconds less this board's clock, once the server has said them
-        self.retry_after = 0  # s that a busy server asked for
         self._client = client
         self._config = config
         self._token = ""
@@ -125,14 +119,9 @@ class Server:
         raw = await self._client.read(_LONGEST)
         if status in (200, 201, 204):
             return raw
-        raise self._refused(path, status, raw)
-
-    def _refused(self, path: str, status: int, raw: bytes) -> ServerError:
         if status == 401:
             self._token = ""
-        after = self._client.headers.get("retry-after", "")
-        self.retry_after = min(int(after), 86400) if after.isdigit() else 0
-        return error(_CODES.get(status, _HTTP_STATUS), "%d %s %s" % (status, path, _name(raw)))
+        raise refused(self._client, _CODES, "%s %s" % (path, _name(raw)))
 
 
 def _name(raw: bytes) -> str:

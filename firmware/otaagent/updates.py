@@ -300,9 +300,9 @@ class Updates:
         return found
 
     def rest(self, ms: int) -> int:
-        """The ms until the next poll is due, `ms` at most; a round has ended."""
+        """A round has ended: the ms until the next poll, `ms` at most; all of them where a server asked."""
         self._round.set()
-        return min(ms, self._wait * 1000) if self._wait else ms
+        return min(ms, self._wait * 1000) if self._wait and not self.agent.told_to_wait else ms
 
     async def test(self, test: "callable | None") -> bool:
         """The self-test: ours, else the one of the module; the watchdog is fed meanwhile."""

@@ -78,7 +78,8 @@ async def watchdog(rtc: Rtc) -> None:
     """Returns when the watchdog bites: it runs and was not fed for its timeout.
 
     A feed only moves a counter in the RTC memory; the time is counted here, so that the device's
-    side costs no system call.
+    side costs no system call. A long timeout is looked at less often: it may bite late, by a
+    fortieth and 2 s at most.
     """
     seen, since = (-1, -1), time.monotonic()
     while True:
@@ -89,4 +90,9 @@ async def watchdog(rtc: Rtc) -> None:
         left = timeout / 1000 - (time.monotonic() - since)
         if timeout and left <= 0:
             return
-        await asyncio.sleep(min(max(left, 0.005), 0.1) if timeout else 0.1)
+        await asyncio.sleep(pause_of(timeout, left))
+
+
+def pause_of(timeout: int, left: float) -> float:
+    """Seconds until the next look at a watchdog of `timeout` ms, 0: it does not run; it bites in `left` s."""
+    return min(max(left, 0.005), max(timeout / 40_000, 0.1), 2) if timeout else 0.1

@@ -46,6 +46,36 @@ async def test_a_busy_server_is_waited_for_and_not_left(tmp_path: Path) -> None:
     assert not second.calls
 
 
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_busy_package_store_is_left_for_as_long_as_it_says(tmp_path: Path, status: int) -> None:
+    """Never a moment less; nothing counts as failed, and the other server is not asked."""
+    with Service() as first, Service() as second:
+        first.release(full(NEW))
+        at: list[float] = []
+        first.instead["/v1/packages"] = _timed(at, answers(status, 2, Retry_After="3"))
+        board = Station(tmp_path, first, OLD, known(first, second) | {"server": both(first, second)})
+        await board.run(reported("confirmed"))
+    gaps = [b - a for a, b in pairwise(at)][:2]
+    assert all(3 <= gap < 4.5 for gap in gaps), gaps
+    assert len(first.polls) < 8
+    assert {r["code"] for r in first.reports} == {0, 312}
+    assert not {"failed", "reverted", "deferred"} & {r["state"] for r in first.reports}
+    assert not second.calls
+
+
+async def test_one_long_wait_does_not_stay(tmp_path: Path) -> None:
+    """What a server asked for holds once: the next that is busy says its own."""
+    with Service() as service:
+        at: list[float] = []
+        service.instead["/v1/poll"] = _timed(at, answers(503, 1, Retry_After="4"))
+        service.instead["/v1/packages"] = _timed(at, answers(429, 1, Retry_After="1"))
+        service.release(full(NEW))
+        await Station(tmp_path, service, OLD).run(reported("confirmed"))
+    first, _, again = (b - a for a, b in pairwise(at[:4]))
+    assert first >= 4
+    assert again < 3
+
+
 async def test_the_wait_grows_with_each_failure_and_is_never_the_same(tmp_path: Path) -> None:
     with Service() as service:
         at: list[float] = []

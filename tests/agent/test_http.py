@@ -111,6 +111,27 @@ def test_a_connection_is_kept_and_replaced_when_it_went_stale(device: Device) ->
         assert server.connections == 3
 
 
+REFUSED = (  # status, Retry-After: code, seconds
+    ("404", "9", 101, 0),
+    ("500", "9", 304, 0),
+    ("429", "9", 312, 9),
+    ("503", "31536000", 312, 86400),
+    ("503", "Fri, 01 Jan 2027 00:00:00 GMT", 312, 0),
+    ("503", "-1", 312, 0),
+    ("429", "", 312, 0),
+)
+
+
+def test_what_a_busy_server_asks_for_is_known_and_bounded(device: Device) -> None:
+    paths = {
+        f"/{i}": send(f"HTTP/1.1 {status} No\r\nRetry-After: {after}\r\nContent-Length: 0\r\n\r\n".encode())
+        for i, (status, after, _, _) in enumerate(REFUSED)
+    }
+    with RawServer(paths) as server:
+        answers = get(device, *({"url": server.url + path} for path in paths))
+    assert [tuple(a["refused"]) for a in answers] == [case[2:] for case in REFUSED]
+
+
 def test_the_request_is_as_rfc_9112_wants_it(device: Device) -> None:
     with RawServer({"/a?b=c": send(ok(b"", 'ETag: "e"', "Driblet-Mac: 00", "X-Other: 1"))}) as server:
         body = "x" * 3000

@@ -4,6 +4,7 @@ import http.server
 import json
 import os
 import pty
+import socket
 import subprocess
 import sys
 import threading
@@ -68,6 +69,62 @@ def test_a_board_is_set_up_and_says_so(tmp_path: Path, driblet: Driblet) -> None
     server = "http://10.0.0.2:8000"
     assert stored == ["lamp", "lamp-7", server, "LINUX_HOST", "11" * 32, KEY, "a CA", 1]
     assert "11111111" not in answer.stdout + answer.stderr
+
+
+def test_a_broker_is_set_and_the_agent_talks_to_it(tmp_path: Path, driblet: Driblet) -> None:
+    """The board that was set up connects to that very port and asks for MQTT 3.1.1."""
+    board = blank(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        where = f"127.0.0.1:{listener.getsockname()[1]}"
+        with on_a_port(board) as port:
+            answer = driblet(*words(tmp_path, port, "--mqtt", where))
+        assert answer.status == 0, answer.stderr
+        for name in ("lib/otaagent/mqtt.mpy", "lib/otaspec/mqtt.mpy"):
+            assert (board.vfs / name).is_file()
+        with on_a_port(board) as port:
+            assert (
+                json.loads(driblet("board", "status", "--port", port, "--json").stdout)["mqtt"]
+                == f"mqtt://{where}"
+            )
+        run = threading.Thread(target=simulated.run_on, args=(board, CONNECT))
+        run.start()
+        listener.settimeout(60)
+        connection, _ = listener.accept()
+        with connection:
+            said = connection.recv(200)
+        run.join()
+    assert said[:1] == b"\x10"
+    assert b"\x00\x04MQTT\x04" in said
+    assert b"lamp.lamp-7|securemode=3" in said
+
+
+CONNECT = """
+import sys, asyncio; sys.path.insert(0, 'lib')
+from otaagent import config, http, mqtt
+class Agent:
+    config = config.Config()
+    client = http.Client(None, True)
+Agent.config.ds = b'd' * 32
+asyncio.run(mqtt.Broker(Agent)._enter(Agent.config))
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "server", "setting"),
+    [
+        ("broker.example.com", "https://ota.example.com", "mqtts://broker.example.com"),
+        ("10.0.0.2:1884", "http://10.0.0.2:8000", "mqtt://10.0.0.2:1884"),
+        ("mqtts://b:8884", "http://10.0.0.2:8000", "mqtts://b:8884"),
+    ],
+)
+def test_the_broker_is_as_safe_as_the_server(given: str, server: str, setting: str) -> None:
+    assert provision.broker(given, server) == setting
+
+
+@pytest.mark.parametrize("given", ["https://b", "b:port", "user@b", "b/topic", "mqtts://", "a b"])
+def test_what_is_no_broker(given: str) -> None:
+    with pytest.raises(InputError, match="REQUEST_INVALID: --mqtt"):
+        provision.broker(given, "https://ota.example.com")
 
 
 def test_status_and_log_of_a_board_that_was_set_up(tmp_path: Path, driblet: Driblet) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from otacloud.schemas import SCOPES
+from otaspec import bundle
 
 from tests.cloud.kit import Board, Service, image, joined
 
@@ -125,6 +126,18 @@ async def test_an_error_comes_with_cause_evidence_and_remedy(service: Service, b
     for part in ("SELF_TEST_FAILED", "501", "&lt;sensor&gt;", "Cause", "Evidence", "What to do"):
         assert part in page
     assert "1 device failed or went back" in await show(service, AT)
+
+
+async def test_who_needs_a_newer_agent_is_shown_with_the_way_out(service: Service, board: Board) -> None:
+    files = bundle.build({"app.py": b"new"})
+    await service.release("2.0.0", files + image(), bundle_size=len(files))
+    await service.built("2.0.0")
+    await service.call("POST", f"{AT}/rollouts", 201, json={"version": "2.0.0"})
+    assert (await board.poll(seq=0))["update"] is None
+    for path in ("/rollouts/1", "/devices/kitchen"):
+        page = await show(service, AT + path)
+        for part in ("newer agent", "NEEDS_NEWER_AGENT", "What to do"):
+            assert part in page, path
 
 
 async def test_nothing_is_taken_from_another_site(service: Service, board: Board) -> None:

@@ -11,6 +11,7 @@ from otasim.faults import Cut, Faults
 from otasim.files import BoardFiles
 from otasim.fleet import Fleet
 from otasim.parts import layout
+from otasim.process import pause_of, watchdog
 from otaspec import otadata
 
 from tests.simulated import OTADATA, app_image, new_board
@@ -197,3 +198,25 @@ async def test_a_fleet(tmp_path: Path, count: int) -> None:
     async with Fleet(boards) as fleet:
         assert await asyncio.wait_for(fleet.wait(), 30) == ["boots"] * count
     assert sorted(told(events, "report", "cause")) == [1] * count + [2] * count + [3] * count
+
+
+@pytest.mark.parametrize(
+    ("timeout", "left", "pause"),
+    [
+        (0, 0.0, 0.1),  # it does not run: when will it?
+        (2_000, 1.9, 0.1),
+        (60_000, 59.0, 1.5),  # hundreds of boards on one machine have something else to do
+        (3_600_000, 3000.0, 2),  # somebody at the REPL may set a shorter one
+        (60_000, 1.2, 1.2),  # never later than it bites
+        (2_000, 0.0001, 0.005),
+    ],
+)
+def test_how_often_a_watchdog_is_looked_at(timeout: int, left: float, pause: float) -> None:
+    assert pause_of(timeout, left) == pause
+
+
+async def test_a_watchdog_that_nobody_feeds_bites() -> None:
+    rtc = {layout.W_WDT_TIMEOUT: 150, layout.W_WDT_FEEDS: 0}
+    began = asyncio.get_running_loop().time()
+    await asyncio.wait_for(watchdog(rtc), 30)  # type: ignore[arg-type]
+    assert asyncio.get_running_loop().time() - began >= 0.15

@@ -91,6 +91,7 @@ async def rollout_page(here: Here, pk: Name, rollout_id: api.RolloutId) -> Respo
             "product": product,
             "v": await rolloutview.detail(session, row, here.cloud.now()),
             "failures": detail.failures,
+            "held": detail.held,
             "moving": moving,
             "older": [v for v in await queries.versions(session, product.id) if v != detail.version],
         }

@@ -23,7 +23,11 @@ async def one(client, case):
             body += bytes(buf[:n])
     else:
         body = await client.read(case.get("limit", 16384))
-    return {"status": status, "body": hexlify(body).decode(), "headers": client.headers}
+    found = {"status": status, "body": hexlify(body).decode(), "headers": client.headers}
+    if status >= 400:
+        e = http.refused(client, {404: 101}, "of a test")
+        found["refused"] = (e.code, getattr(e, "wait", 0))
+    return found
 
 
 async def main():
