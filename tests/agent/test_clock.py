@@ -4,6 +4,7 @@ The board's clock is made by the image under test: it decides what mbedTLS takes
 """
 
 import datetime
+import time
 import ssl
 from pathlib import Path
 
@@ -77,12 +78,14 @@ def station(folder: Path, service: Service, ca: trustme.CA) -> Station:
 
 async def test_the_time_is_learnt_from_the_first_answer(tmp_path: Path) -> None:
     ca = trustme.CA()
+    began = time.time()
     with server(ca, NOW - DAY, NOW + DAY) as service:
         service.release(full(image("1.1.0", APP)))
         board = await station(tmp_path, service, ca).run(reported("confirmed"))
     assert said("rtc")(board)
-    assert abs(next(v for v in board.said("now") if v) - NOW.timestamp()) < 300
-    assert [year for year in board.said("rtc") if year][-1] == NOW.year
+    assert int(began) <= next(v for v in board.said("now") if v) <= time.time()
+    years = {time.gmtime(when).tm_year for when in (began, time.time())}
+    assert [year for year in board.said("rtc") if year][-1] in years
 
 
 async def test_another_ca_is_refused_whatever_its_dates(tmp_path: Path) -> None:
