@@ -96,21 +96,33 @@ def _whole(raw):
 class Run:
     """What follows from a world if nothing more is cut: `ops` [(who, op, world before)], `outcome`."""
 
-    def __init__(self, world, setting):
+    def __init__(self, world, setting, known=None):
+        """`known`: {(world, reset cause) at a boot: run from there on}, of other runs of the same setting."""
         self.world = world
         self.setting = setting
         self.ops = []
         self.outcome = None
         self.cause = rules.PWRON
+        boots = []  # (world, reset cause), operations before it
         for _ in range(MAX_BOOTS):
-            before = self.world
+            before = self.world, self.cause
+            rest = known.get(before) if known else None
+            if rest:
+                self.ops.extend(rest[0].ops[rest[1] :])
+                self.outcome = rest[0].outcome
+                break
+            boots.append((before, len(self.ops)))
             self.outcome = self._boot()
-            if self.outcome:
-                return
-            if self.stuck and self.world == before:
+            if not self.outcome and self.stuck and self.world == before[0]:
                 self.outcome = "brick"  # it will do the same for ever, and no agent runs
-                return
-        self.outcome = "diverged"
+            if self.outcome:
+                break
+        else:
+            self.outcome = "diverged"
+            return
+        if known is not None:
+            for boot, at in boots:
+                known[boot] = self, at
 
     # -- writes
 
@@ -347,13 +359,14 @@ class Explorer:
         self.setting = setting
         self.thorough = thorough
         self.runs = {}
+        self.boots = {}  # of all runs, see Run
         self.writes = set()  # (world before, operation): what was cut already; its cuts need no second look
         self.cases = 0
         self.bad = []  # (mode of the last cut, who, op, world before, world after, outcome)
 
     def run(self, world):
         if world not in self.runs:
-            self.runs[world] = Run(world, self.setting)
+            self.runs[world] = Run(world, self.setting, self.boots)
         return self.runs[world]
 
     def explore(self, name, depth, nvs=False, rot=False):
@@ -366,7 +379,7 @@ class Explorer:
         seen = {first}
         for _ in range(depth):
             following = set()
-            for world in level:
+            for world in sorted(level, key=repr):
                 past = {first[4:], (None, False)}
                 for who, op, before in self.run(world).ops:
                     past.add(before[4:])
