@@ -97,7 +97,8 @@ class Store:
         return found
 
     def add(self, verdict: Verdict) -> None:
-        if self._path:
+        """What was lost is no verdict: the next time it is tried again."""
+        if self._path and verdict.outcome != "lost":
             kept = _short(verdict) | {"point": verdict.point.packed()}
             with self._path.open("a") as file:
                 file.write(json.dumps({"key": self._key, "verdict": kept}) + "\n")

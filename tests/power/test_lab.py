@@ -1,5 +1,6 @@
 """The fault lab itself, in small: what it counts, that it judges, and that it can fail."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -124,7 +125,9 @@ async def test_a_proof_goes_on_where_it_was_stopped(folder: Path) -> None:
     some = [Point(o, "before") for o in (3, 9)]
     store = folder / "verdicts.jsonl"
     first = await prove.run(runtime.find(), update, base, some[:1], store=store)
-    assert prove.Store(store, runtime.find(), update).known() == {some[0]: first[0]}
+    kept = prove.Store(store, runtime.find(), update)
+    kept.add(replace(first[0], point=some[1], outcome="lost"))  # no verdict: it is tried again
+    assert kept.known() == {some[0]: first[0]}
     seen: list[Verdict] = []
     both = await prove.run(runtime.find(), update, base, some, store=store, on_verdict=seen.append)
     assert [v.point for v in both] == some
