@@ -86,7 +86,7 @@ fleet-boards: setup  ## 300 boards as real MicroPython processes take a rollout:
 # UPDATE=1 writes docs/benchmarks/mcu.json anew
 mcu: setup  ## verifier and decoders on an emulated microcontroller: instructions, heap (<= 5 minutes)
 	$(PY) -m bench.mcu $(if $(UPDATE),--update)
-	$(BIN)/pytest -n 0 -rs -m mcu tests/board/test_board.py
+	$(BIN)/pytest -n 0 -rs -m mcu tests/board
 
 # without PORT: on a simulated board and on the emulated microcontroller
 board: setup  ## the tests of a board, over its serial port: PORT=/dev/ttyUSB0

@@ -1,9 +1,8 @@
-"""Provisioning of the emulated microcontroller: a file system, NVS and a serial port of its own.
-
-Minutes of emulation for 61 files, so `make board` runs it and CI does not.
-"""
+"""Provisioning of the emulated microcontroller: a file system, NVS and a serial port of its own."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -26,22 +25,29 @@ sys.path[:] = ["/lib"]
 pytestmark = [pytest.mark.slow, pytest.mark.mcu]
 
 
+@contextmanager
+def switched_on(elf: Path, memory: Path) -> Iterator[str]:
+    """Its port. Each command restarts the board at its end, and then this one is off."""
+    with Mcu(elf, memory, counted=False) as board:
+        board.boot()
+        yield board.port
+
+
 def test_it_is_set_up_and_knows_it_after_a_reset(tmp_path: Path, driblet: Driblet) -> None:
-    elf = firmware()
+    elf, memory = firmware(), tmp_path / "memory"
     (tmp_path / "ps.txt").write_text("11" * 32)
     who = ("--board", "ESP32_GENERIC_C3", "--pk", "lamp", "--dn", "lamp-7", "--server", "https://10.0.0.2")
     secret = ("--keys", KEY, "--secret-file", tmp_path / "ps.txt", "--ssid", "home")
-    with Mcu(elf, tmp_path / "memory", counted=False) as board:
-        board.boot()
-        answer = driblet("board", "setup", "--port", board.port, *who, *secret)
+    with switched_on(elf, memory) as port:
+        answer = driblet("board", "setup", "--port", port, *who, *secret)
     assert answer.status == 0, answer.stderr
     assert "lamp-7 is ready" in answer.stdout
     assert "development mode" in answer.stderr
-    with Mcu(elf, tmp_path / "memory", counted=False) as board:
-        board.boot()
-        said = json.loads(driblet("board", "status", "--port", board.port, "--json").stdout)
-        assert "No trial has failed" in driblet("board", "log", "--port", board.port).stdout
-        with Link(board.port) as link:
-            assert judged(link, FROM_FILES) == ["/lib/otaspec/p256.py", True, False]
+    with switched_on(elf, memory) as port:
+        said = json.loads(driblet("board", "status", "--port", port, "--json").stdout)
     assert (said["pk"], said["dn"], said["board"]) == ("lamp", "lamp-7", "ESP32_GENERIC_C3")
     assert (said["slots"], said["slot"], said["frozen"], said["keys"]) == (2, "ota_0", False, 1)
+    with switched_on(elf, memory) as port:
+        assert "No trial has failed" in driblet("board", "log", "--port", port).stdout
+    with switched_on(elf, memory) as port, Link(port) as link:
+        assert judged(link, FROM_FILES) == ["/lib/otaspec/p256.mpy", True, False]
