@@ -40,8 +40,10 @@ lint: setup  ## style, types, import directions
 check: lint  ## the fast part: lint and the quick tests (<= 60 s)
 	$(BIN)/pytest -n 2 -rs -m "not slow and not story and not mcu"
 
-test: setup  ## the whole suite, power cuts at every operation included (<= 12 minutes on two cores)
-	$(BIN)/pytest -n 4 --dist worksteal -rs -m "not story and not mcu"
+# N: processes side by side; LAST=1: only what failed the last time
+N ?= 3
+test: setup  ## the whole suite, power cuts at every operation included (25 minutes on two cores)
+	$(BIN)/pytest -n $(N) --dist worksteal -rfEs $(if $(LAST),--lf --lfnf=none) -m "not story and not mcu"
 
 story: setup  ## a browser and simulated boards: the whole story, docs/screenshots (<= 4 minutes; UPDATE=1 its figures)
 	$(BIN)/pytest -n 0 -s -m story tests/story
