@@ -20,8 +20,11 @@ from tests.agent.test_cloud import rolled_out
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("bootloader_spec", "firmware", "boards", "differ", "host_sim", "cloud")
-# issue: the commit with which it was closed
-CLOSED = {2: "8b1c761b100d0117b94759c8147e47922910d9ca"}
+# issues: the commit with whose agent they were closed
+CLOSED = {
+    "2": "8b1c761b100d0117b94759c8147e47922910d9ca",
+    "3 to 6": "0a96b8e4acd5a3aa2411986f4eedc71a25ca9afc",
+}
 BUILD = "from pathlib import Path; from otaboards import linux_host; import sys; \
 linux_host.build_image(Path(sys.argv[1]), version='1.0.0', out=Path(sys.argv[2]))"
 
@@ -61,9 +64,9 @@ def old_image(commit: str, folder: Path) -> bytes:
     return out.read_bytes()
 
 
-@pytest.mark.parametrize("issue", CLOSED)
-async def test_an_agent_of_a_closed_issue_takes_todays_release(tmp_path: Path, issue: int) -> None:
+@pytest.mark.parametrize("issues", CLOSED)
+async def test_an_agent_of_a_closed_issue_takes_todays_release(tmp_path: Path, issues: str) -> None:
     (tmp_path / "then").mkdir()
-    old, new = old_image(CLOSED[issue], tmp_path / "then"), image("1.1.0")
+    old, new = old_image(CLOSED[issues], tmp_path / "then"), image("1.1.0")
     assert old != image("1.0.0")
     await rolled_out(tmp_path, old, new)
