@@ -4,8 +4,8 @@ The board's clock is made by the image under test: it decides what mbedTLS takes
 """
 
 import datetime
-import time
 import ssl
+import time
 from pathlib import Path
 
 import pytest
