@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 import structlog
 from otaspec import mqtt
-from sqlalchemy import or_, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from otacloud import phases, targets
@@ -209,9 +209,10 @@ class Notifier:
         if known is None:
             return
         self._presence.saw(known.id, self._now())
-        waiting = next((place for place in await self._fleet.places(known) if not place.held), None)
-        if kind == "inform" and waiting and await self._has_its_turn(waiting):
-            self._send(pk, dn, waiting.version)
+        if kind == "inform":
+            waiting = next((place for place in await self._fleet.places(known) if not place.held), None)
+            if waiting and await self._has_its_turn(waiting):
+                self._send(pk, dn, waiting.version)
         self._metrics.heard.labels(kind).inc()
 
     async def _has_its_turn(self, waiting: Waiting) -> bool:
@@ -240,7 +241,7 @@ async def _places(
         .join(Rollout, Rollout.id == Target.rollout_id)
         .join(Release, Release.id == Rollout.release_id)
         .where(Target.rollout_id == rollout_id, Target.rank >= first, Target.not_before <= now)
-        .where(or_(Target.state == "deferred", (Target.state == "waiting") & (Target.code == 0)))
+        .where(Target.state.in_(("waiting", "deferred")), ~targets.HELD)
     )
     if limit is not None:
         query = query.where(Target.rank < limit)

@@ -105,8 +105,11 @@ def _refuse_unwritable(inventory: dict[str, Any]) -> None:
 
 async def decide(cloud: Services, known: Known, poll: PollIn) -> Decision:
     """The update that this board is to take now, if any: of the newest release that its agent can take."""
+    places = await cloud.fleet.places(known)
+    if not places:
+        return Decision()  # the steady state: nothing more is looked at
     board, now = poll.as_board(), cloud.now()
-    for waiting in await cloud.fleet.places(known):
+    for waiting in places:
         needed = offers.need(board, waiting, now)
         too_old = needed == "newer agent"
         if too_old != waiting.held and needed in ("newer agent", "update"):

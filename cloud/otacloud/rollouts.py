@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from otacloud import audit, jobs, targets
@@ -177,8 +177,12 @@ async def show_rollout(cloud: Cloud, caller: Viewer, pk: Name, rollout_id: Rollo
     async with cloud.db.read() as session:
         rollout = await find_rollout(session, await find(session, caller, pk), rollout_id)
         shown = await out(session, rollout)
-        failures = await _targets(session, rollout.id, "failed", 0, FAILURES_SHOWN)
-        held = await _targets(session, rollout.id, "waiting", 0, FAILURES_SHOWN, held=True)
+        failures = await _targets(session, rollout.id, Target.state == "failed", 0, FAILURES_SHOWN)
+        release = await session.get_one(Release, rollout.release_id)
+        # (Without a bundle no board is held: a hundred thousand that wait need not be looked through.)
+        held: list[TargetOut] = []
+        if release.bundle_sha256:
+            held = await _targets(session, rollout.id, targets.HELD, 0, FAILURES_SHOWN)
     return RolloutDetail(**shown.model_dump(), failures=failures, held=held)
 
 
@@ -195,18 +199,14 @@ async def list_targets(
     """Where each device stands in it, by name."""
     async with cloud.db.read() as session:
         rollout = await find_rollout(session, await find(session, caller, pk), rollout_id)
-        return await _targets(session, rollout.id, state, offset, limit)
+        return await _targets(session, rollout.id, Target.state == state if state else true(), offset, limit)
 
 
 async def _targets(
-    session: AsyncSession, rollout_id: int, state: str | None, offset: int, limit: int, held: bool = False
+    session: AsyncSession, rollout_id: int, which: ColumnElement[bool], offset: int, limit: int
 ) -> list[TargetOut]:
     query = select(Target, Device.dn, Device.detail).join(Device, Device.id == Target.device_id)
-    query = query.where(Target.rollout_id == rollout_id)
-    if state:
-        query = query.where(Target.state == state)
-    if held:
-        query = query.where(Target.code != 0)
+    query = query.where(Target.rollout_id == rollout_id, which)
     rows = await session.execute(query.order_by(Device.dn).offset(offset).limit(limit))
     return [
         TargetOut(

@@ -111,6 +111,9 @@ async def hold(session: AsyncSession, rollout_id: int, device_id: int, code: int
     await session.execute(change.execution_options(synchronize_session=False))
 
 
+HELD = (Target.state == "waiting") & (Target.code != 0)  # is_held, in a query
+
+
 def is_held(target: Target) -> bool:
     return target.state == "waiting" and target.code != 0
 
