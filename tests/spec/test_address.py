@@ -28,7 +28,7 @@ def test_there_and_back(seed: int, cpu: int, shape: dict[str, int]) -> None:
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=600)
 @given(st.integers(0, 1 << 30), st.sampled_from(CPUS), SHAPES)
 def test_there_and_back_at_length(seed: int, cpu: int, shape: dict[str, int]) -> None:
     patch = random_patch(seed, cpu, **shape, size=9000)
@@ -81,7 +81,7 @@ def test_no_mutated_patch_gets_through_at_length(seed: int) -> None:
 
 @pytest.mark.parametrize(
     ("native", "count"),
-    [(True, 100), (False, 100), *(pytest.param(n, 600, marks=pytest.mark.slow) for n in (True, False))],
+    [(True, 100), (False, 100), *(pytest.param(n, 2000, marks=pytest.mark.slow) for n in (True, False))],
 )
 def test_micropython_says_the_same(tmp_path: Path, native: bool, count: int) -> None:
     lines = []
