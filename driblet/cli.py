@@ -12,6 +12,7 @@ from typer.exceptions import TyperException
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",  # paragraphs are filled to the terminal's width
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Delta OTA for ESP32-class boards: tiny signed patches, power-cut proof updates.",
 )

@@ -155,3 +155,12 @@ def test_help_has_an_example(driblet: Driblet, command: str) -> None:
     answer = driblet(command, "--help")
     assert answer.status == 0
     assert f"driblet {command} " in answer.stdout
+
+
+def test_paragraphs_of_help_fill_the_terminal(driblet: Driblet) -> None:
+    """Where lines end in the source is no matter of the reader's."""
+    first = "Every codec that the board has is tried; the smallest payload wins. The"
+    told = [line.split() for line in driblet("diff", "--help").stdout.splitlines()]
+    at = told.index(first.split())
+    assert told[at + 1][:4] == ["device's", "own", "decoder", "then"]
+    assert len(told[at + 1]) > 4
