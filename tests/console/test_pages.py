@@ -128,6 +128,16 @@ async def test_an_error_comes_with_cause_evidence_and_remedy(service: Service, b
     assert "1 device failed or went back" in await show(service, AT)
 
 
+async def test_what_a_board_says_of_itself_is_shown_in_words(service: Service, board: Board) -> None:
+    await board.poll(version="1.0.1", stale=[], frozen=True)  # (a new version is written at once)
+    shown = await show(service, f"{AT}/devices/kitchen")
+    assert '<dt>frozen</dt><dd title="True">yes</dd>' in shown
+    assert "stale" not in shown
+    await board.poll(version="1.0.2", stale=["app.py", "lib/x.py"])
+    shown = await show(service, f"{AT}/devices/kitchen")
+    assert '<dt>stale</dt><dd title="app.py, lib/x.py">app.py, lib/x.py</dd>' in shown
+
+
 async def test_who_needs_a_newer_agent_is_shown_with_the_way_out(service: Service, board: Board) -> None:
     files = bundle.build({"app.py": b"new"})
     await service.release("2.0.0", files + image(), bundle_size=len(files))
