@@ -215,9 +215,10 @@ def _show(summary: prove.Summary, report: Path) -> None:
     console.out.print(
         f"{summary.runs:,} power cuts, {summary.bricks} bricks", style="bold green" if good else "bold red"
     )
+    erases = f"{summary.extra_erases} erase" + "s" * (summary.extra_erases != 1)
     lines = [
         f"an update makes {summary.operations:,} flash and NVS operations",
-        f"a cut cost at most {summary.extra_bytes:,} bytes of download and {summary.extra_erases} erases",
+        f"a cut cost at most {summary.extra_bytes:,} bytes of download and {erases}",
     ]
     if summary.unmonitored:
         lines.append(
